@@ -1,0 +1,146 @@
+//! A binary image as bits: 512x512 fits in 32 KiB.
+
+use ndarray::{Array2, ArrayView2};
+
+/// A half-open rectangle of pixels, (row, column).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rectangle {
+    /// First row.
+    pub top: usize,
+    /// First column.
+    pub left: usize,
+    /// One past the last row.
+    pub bottom: usize,
+    /// One past the last column.
+    pub right: usize,
+}
+
+impl Rectangle {
+    /// Rows in it.
+    pub const fn height(&self) -> usize {
+        self.bottom - self.top
+    }
+
+    /// Columns in it.
+    pub const fn width(&self) -> usize {
+        self.right - self.left
+    }
+}
+
+/// A binary image, one bit per pixel. Each row starts on a word of 64 bits; bit `c % 64` of word
+/// `c / 64` of a row is column `c`; bits past the last column are 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    rows: usize,
+    columns: usize,
+    words_per_row: usize,
+    words: Vec<u64>,
+}
+
+impl Mask {
+    /// A mask without a pixel set.
+    pub fn empty(rows: usize, columns: usize) -> Mask {
+        let words_per_row = columns.div_ceil(64);
+        Mask { rows, columns, words_per_row, words: vec![0; rows * words_per_row] }
+    }
+
+    /// The pixels of `image` that `is_set` says yes to.
+    pub fn of<T: Copy>(image: ArrayView2<'_, T>, is_set: impl Fn(T) -> bool) -> Mask {
+        let (rows, columns) = image.dim();
+        let mut mask = Mask::empty(rows, columns);
+        for (row, pixels) in image.outer_iter().enumerate() {
+            let words = mask.row_mut(row);
+            for (column, &pixel) in pixels.iter().enumerate() {
+                words[column / 64] |= u64::from(is_set(pixel)) << (column % 64);
+            }
+        }
+        mask
+    }
+
+    /// (rows, columns).
+    pub const fn dim(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    /// The words of one row.
+    pub fn row(&self, row: usize) -> &[u64] {
+        &self.words[row * self.words_per_row..][..self.words_per_row]
+    }
+
+    /// The words of one row, to be changed; bits past the last column must stay 0.
+    pub fn row_mut(&mut self, row: usize) -> &mut [u64] {
+        &mut self.words[row * self.words_per_row..][..self.words_per_row]
+    }
+
+    /// Whether the pixel is set.
+    pub fn get(&self, row: usize, column: usize) -> bool {
+        self.row(row)[column / 64] >> (column % 64) & 1 == 1
+    }
+
+    /// Sets or clears the pixel.
+    pub fn set(&mut self, row: usize, column: usize, value: bool) {
+        assert!(column < self.columns, "column {column} of {}", self.columns);
+        let word = &mut self.row_mut(row)[column / 64];
+        *word = *word & !(1 << (column % 64)) | u64::from(value) << (column % 64);
+    }
+
+    /// How many pixels are set.
+    pub fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Whether a set pixel lies in the first or last row or column.
+    pub fn touches_border(&self) -> bool {
+        match self.bounding_box() {
+            Some(b) => b.top == 0 || b.left == 0 || b.bottom == self.rows || b.right == self.columns,
+            None => false,
+        }
+    }
+
+    /// The smallest rectangle that holds every set pixel; `None` where there is none.
+    pub fn bounding_box(&self) -> Option<Rectangle> {
+        let used = |row: &usize| self.row(*row).iter().any(|&word| word != 0);
+        let top = (0..self.rows).find(used)?;
+        let bottom = (0..self.rows).rfind(used)? + 1;
+        let mut any = vec![0u64; self.words_per_row];
+        for row in top..bottom {
+            any.iter_mut().zip(self.row(row)).for_each(|(any, word)| *any |= word);
+        }
+        let first = any.iter().position(|&word| word != 0)?;
+        let last = any.iter().rposition(|&word| word != 0)?;
+        let left = first * 64 + any[first].trailing_zeros() as usize;
+        let right = last * 64 + 64 - any[last].leading_zeros() as usize;
+        Some(Rectangle { top, left, bottom, right })
+    }
+
+    /// The mask as an image of 0 and 1, (row, column): for pictures and tests.
+    pub fn to_array(&self) -> Array2<u8> {
+        Array2::from_shape_fn(self.dim(), |(row, column)| u8::from(self.get(row, column)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn bounding_box_is_half_open() {
+        let mask = Mask::of(array![[0, 0, 0], [0, 1, 1], [0, 0, 0]].view(), |p| p > 0);
+        assert_eq!(mask.bounding_box(), Some(Rectangle { top: 1, left: 1, bottom: 2, right: 3 }));
+        assert_eq!(mask.count(), 2);
+        assert!(mask.touches_border());
+        assert_eq!(Mask::empty(3, 3).bounding_box(), None);
+    }
+
+    #[test]
+    fn a_row_longer_than_a_word_keeps_its_columns() {
+        let mut mask = Mask::empty(2, 130);
+        mask.set(1, 64, true);
+        mask.set(1, 129, true);
+        assert!(mask.get(1, 64) && mask.get(1, 129) && !mask.get(1, 65));
+        assert_eq!(mask.bounding_box(), Some(Rectangle { top: 1, left: 64, bottom: 2, right: 130 }));
+        mask.set(1, 129, false);
+        assert_eq!(mask.count(), 1);
+    }
+}

@@ -1,0 +1,15 @@
+//! The image kernels: ndarray views in, ndarray views out. No kernel allocates more than its
+//! result, touches a file or knows a recipe.
+//!
+//! Every kernel has a plain reference version in its tests and a property test that both agree.
+
+pub mod affine;
+pub mod contour;
+pub mod crop;
+pub mod ellipse;
+pub mod label;
+pub mod mask;
+pub mod morphology;
+pub mod rescale;
+pub mod warp;
+pub mod window;

@@ -1,0 +1,2 @@
+//! dcmshard
+fn main() {}
