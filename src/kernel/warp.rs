@@ -138,17 +138,23 @@ impl Line {
         self.at(column) >> 32
     }
 
-    /// How far past [`Line::pixel`], 0 to below 1, cut to 24 bits so that f32 holds it exactly.
-    #[inline(always)]
-    fn fraction(&self, column: usize) -> f32 {
-        (self.at(column) as u32 >> 8) as i32 as f32 * (1.0 / (1 << 24) as f32)
-    }
-
     // Wrapping, because the check for overflow costs a fifth of the kernel and `Lookup::of` bounds
     // the terms: 2^44 * 2^16 twice, and 2^60.
     #[inline(always)]
     fn at(&self, column: usize) -> i64 {
         self.start.wrapping_add(self.step.wrapping_mul(column as i64))
+    }
+
+    /// [`LANES`] positions from `column`.
+    #[inline(always)]
+    fn lanes(&self, column: usize) -> [i64; LANES] {
+        let mut position = self.at(column);
+        let mut positions = [0; LANES];
+        for lane in &mut positions {
+            *lane = position;
+            position = position.wrapping_add(self.step);
+        }
+        positions
     }
 
     /// The columns of `0..columns` whose pixel is in `low..high`.
@@ -172,145 +178,228 @@ fn intersection(a: Range<usize>, b: Range<usize>) -> Range<usize> {
     start..a.end.min(b.end).max(start)
 }
 
-/// The 16 source pixels around a position, [row][column].
-type Taps<T> = [[T; 4]; 4];
+/// Pixels that are interpolated side by side.
+const LANES: usize = 8;
+/// Pixels around the frame that taps of a position with at least one tap inside may reach.
+const PADDING: usize = 3;
 
-/// A type of pixels that [`bicubic`] turns.
+/// The taps of [`LANES`] positions: for each of the 4 rows, two words of packed pixels a position.
+type Taps = [[[u32; LANES]; 2]; 4];
+type Lanes = [f32; LANES];
+
+/// A type of pixels that [`bicubic`] turns. Four neighbours travel packed in words, so that
+/// unpacking and interpolating are plain arithmetic on lanes, which the compiler vectorises.
 trait Sample: Copy {
-    fn to_f32(self) -> f32;
-    /// Rounds an interpolated value; `taps` are what it was interpolated from.
-    fn finish(value: f32, taps: &Taps<Self>) -> Self;
+    /// Whether [`Sample::finish`] looks at the taps' range.
+    const CLAMPED: bool;
+    /// Packs four neighbours of one row.
+    fn pack(four: [Self; 4]) -> [u32; 2];
+    /// Unpacks neighbour `i`.
+    fn unpack(first: u32, second: u32, i: usize) -> f32;
+    /// Rounds an interpolated value; `least` and `most` of its taps. The low bits are the pixel's.
+    fn finish(value: f32, least: f32, most: f32) -> u32;
+    /// The pixel of these low bits.
+    fn from_bits(bits: u32) -> Self;
 }
 
 impl Sample for u8 {
+    const CLAMPED: bool = false;
+
     #[inline(always)]
-    fn to_f32(self) -> f32 {
-        f32::from(self)
+    fn pack(four: [u8; 4]) -> [u32; 2] {
+        [u32::from_le_bytes(four), 0]
     }
 
     #[inline(always)]
-    fn finish(value: f32, _: &Taps<u8>) -> u8 {
-        // The low bits of the sum's significand are the rounded integer.
-        (value.clamp(0.0, 255.0) + ROUNDER).to_bits() as u8
+    fn unpack(word: u32, _: u32, i: usize) -> f32 {
+        (word >> (8 * i) & 0xff) as i32 as f32
+    }
+
+    #[inline(always)]
+    fn finish(value: f32, _: f32, _: f32) -> u32 {
+        (clamp(value, 0.0, 255.0) + ROUNDER).to_bits()
+    }
+
+    #[inline(always)]
+    fn from_bits(bits: u32) -> u8 {
+        bits as u8
     }
 }
 
 impl Sample for i16 {
+    const CLAMPED: bool = true;
+
     #[inline(always)]
-    fn to_f32(self) -> f32 {
-        f32::from(self)
+    fn pack([a, b, c, d]: [i16; 4]) -> [u32; 2] {
+        let pair = |low: i16, high: i16| u32::from(low as u16) | u32::from(high as u16) << 16;
+        [pair(a, b), pair(c, d)]
     }
 
     #[inline(always)]
-    fn finish(value: f32, taps: &Taps<i16>) -> i16 {
-        let (mut least, mut most) = (taps[0], taps[0]);
-        for row in &taps[1..] {
-            for i in 0..4 {
-                least[i] = least[i].min(row[i]);
-                most[i] = most[i].max(row[i]);
-            }
-        }
-        let least = least[0].min(least[1]).min(least[2].min(least[3]));
-        let most = most[0].max(most[1]).max(most[2].max(most[3]));
-        let value = value.clamp(f32::from(least), f32::from(most));
+    fn unpack(first: u32, second: u32, i: usize) -> f32 {
+        let pair = if i < 2 { first } else { second };
+        let pair = if i.is_multiple_of(2) { pair << 16 } else { pair };
+        (pair as i32 >> 16) as f32
+    }
+
+    #[inline(always)]
+    fn finish(value: f32, least: f32, most: f32) -> u32 {
+        let value = clamp(value, least, most);
         let even = (value + ROUNDER) - ROUNDER;
-        let half_up = if value - even == 0.5 { even + 1.0 } else { even };
-        (half_up + ROUNDER).to_bits() as i16
+        let half_up = even + if value - even == 0.5 { 1.0 } else { 0.0 };
+        (half_up + ROUNDER).to_bits()
+    }
+
+    #[inline(always)]
+    fn from_bits(bits: u32) -> i16 {
+        bits as i16
     }
 }
 
-fn bicubic<T: Sample + PartialEq>(source: ArrayView2<'_, T>, map: &Affine, outside: T) -> Array2<T> {
+// Not `f32::min`, `max` and `clamp`: their rules for NaN cost instructions, and there is no NaN.
+#[inline(always)]
+fn least_of(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
+#[inline(always)]
+fn most_of(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+#[inline(always)]
+fn clamp(value: f32, least: f32, most: f32) -> f32 {
+    least_of(most_of(value, least), most)
+}
+
+fn bicubic<T: Sample>(source: ArrayView2<'_, T>, map: &Affine, outside: T) -> Array2<T> {
     if *map == Affine::IDENTITY {
         return source.to_owned();
     }
     let (rows, columns) = source.dim();
     let mut turned = Array2::from_elem((rows, columns), outside);
     let Some(lookup) = Lookup::of(map) else { return turned };
-    let source = source.as_standard_layout();
-    let (Some(pixels), Some(destination)) = (source.as_slice(), turned.as_slice_mut()) else { return turned };
-    let frame = Frame { pixels, rows, columns, outside };
-    for (row, line) in destination.chunks_exact_mut(columns.max(1)).enumerate() {
-        frame.turn_row(lookup.row(row), line);
+    let frame = Frame::pad(source, outside);
+    for (row, mut line) in turned.outer_iter_mut().enumerate() {
+        if let Some(line) = line.as_slice_mut() {
+            frame.turn_row(lookup.row(row), line);
+        }
     }
     turned
 }
 
-/// A source image in standard layout and what lies around it.
-struct Frame<'a, T> {
-    pixels: &'a [T],
+/// A source image with [`PADDING`] pixels of the outside around it: one copy, instead of a test for
+/// the border at each of sixteen taps.
+struct Frame<T> {
+    pixels: Vec<T>,
     rows: usize,
     columns: usize,
-    outside: T,
+    stride: usize,
 }
 
-impl<T: Sample> Frame<'_, T> {
+impl<T: Sample> Frame<T> {
+    fn pad(source: ArrayView2<'_, T>, outside: T) -> Frame<T> {
+        let (rows, columns) = source.dim();
+        let stride = columns + 2 * PADDING;
+        let mut pixels = Vec::with_capacity(stride * (rows + 2 * PADDING));
+        pixels.resize(stride * PADDING + PADDING, outside);
+        for line in source.outer_iter() {
+            match line.as_slice() {
+                Some(line) => pixels.extend_from_slice(line),
+                None => pixels.extend(line.iter()),
+            }
+            pixels.resize(pixels.len() + 2 * PADDING, outside);
+        }
+        pixels.resize(stride * (rows + 2 * PADDING), outside);
+        Frame { pixels, rows, columns, stride }
+    }
+
     /// Fills the part of one destination row that has a tap inside the source.
     fn turn_row(&self, walk: Walk, line: &mut [T]) {
-        let (rows, columns) = (self.rows as i64, self.columns as i64);
-        let touched = walk.within(line.len(), -2..columns + 1, -2..rows + 1);
-        let inner = intersection(walk.within(line.len(), 1..columns - 2, 1..rows - 2), touched.clone());
-        let inner = if inner.is_empty() { touched.end..touched.end } else { inner };
-        for column in (touched.start..inner.start).chain(inner.end..touched.end) {
-            let taps = self.taps_with_border(walk.column.pixel(column), walk.row.pixel(column));
-            line[column] = interpolate(&taps, walk.column.fraction(column), walk.row.fraction(column));
-        }
-        for (column, pixel) in (inner.start..).zip(&mut line[inner.clone()]) {
-            let taps = self.taps(walk.column.pixel(column), walk.row.pixel(column));
-            *pixel = interpolate(&taps, walk.column.fraction(column), walk.row.fraction(column));
+        let touched = walk.within(line.len(), -2..self.columns as i64 + 1, -2..self.rows as i64 + 1);
+        let mut column = touched.start;
+        for pixels in line[touched].chunks_mut(LANES) {
+            let turned = self.turn_lanes(&walk, column);
+            pixels.copy_from_slice(&turned[..pixels.len()]);
+            column += LANES;
         }
     }
 
-    /// The taps of a position whose every tap lies inside.
+    /// The pixels of [`LANES`] columns from `column`. Those past the part of the row that has a tap
+    /// inside may have any value.
     #[inline(always)]
-    fn taps(&self, column: i64, row: i64) -> Taps<T> {
-        let first = (row as usize - 1).wrapping_mul(self.columns).wrapping_add(column as usize - 1);
-        let tap = |r: usize| {
-            let start = first.wrapping_add(r.wrapping_mul(self.columns));
-            let four = &self.pixels[start..start.wrapping_add(4)];
-            [four[0], four[1], four[2], four[3]]
-        };
-        [tap(0), tap(1), tap(2), tap(3)]
-    }
-
-    /// The taps of a position anywhere.
-    #[cold]
-    fn taps_with_border(&self, column: i64, row: i64) -> Taps<T> {
-        let mut taps = [[self.outside; 4]; 4];
-        for (r, taps) in (row - 1..).zip(&mut taps) {
-            for (c, tap) in (column - 1..).zip(taps) {
-                if (0..self.rows as i64).contains(&r) && (0..self.columns as i64).contains(&c) {
-                    *tap = self.pixels[r as usize * self.columns + c as usize];
+    fn turn_lanes(&self, walk: &Walk, column: usize) -> [T; LANES] {
+        let (columns, rows) = (walk.column.lanes(column), walk.row.lanes(column));
+        let mut taps: Taps = [[[0; LANES]; 2]; 4];
+        for lane in 0..LANES {
+            let row = ((rows[lane] >> 32) as usize).wrapping_add(PADDING - 1);
+            let column = ((columns[lane] >> 32) as usize).wrapping_add(PADDING - 1);
+            let mut start = row.wrapping_mul(self.stride).wrapping_add(column);
+            for taps in &mut taps {
+                if let Some(&four) = self.pixels.get(start..).and_then(|rest| rest.first_chunk()) {
+                    [taps[0][lane], taps[1][lane]] = T::pack(four);
                 }
+                start = start.wrapping_add(self.stride);
             }
         }
-        taps
+        // Half of a masked image is 0, and 0 interpolates to 0.
+        if taps.as_flattened().as_flattened().iter().fold(0, |any, word| any | word) == 0 {
+            return [T::from_bits(0); LANES];
+        }
+        interpolate(&taps, &fractions(&columns), &fractions(&rows))
     }
 }
 
-/// Down the four columns first, then across.
+/// How far positions lie past their pixels, 0 to below 1, cut to 24 bits so that f32 holds it exactly.
 #[inline(always)]
-fn interpolate<T: Sample>(taps: &Taps<T>, column_fraction: f32, row_fraction: f32) -> T {
-    let (across, down) = (weights(column_fraction), weights(row_fraction));
-    let mut sums = [0.0; 4];
-    for i in 0..4 {
-        let upper = taps[0][i].to_f32() * down[0] + taps[1][i].to_f32() * down[1];
-        let lower = taps[2][i].to_f32() * down[2] + taps[3][i].to_f32() * down[3];
-        sums[i] = (upper + lower) * across[i];
+fn fractions(positions: &[i64; LANES]) -> Lanes {
+    let mut fractions = [0.0; LANES];
+    for (fraction, &position) in fractions.iter_mut().zip(positions) {
+        *fraction = (position as u32 >> 8) as i32 as f32 * (1.0 / (1 << 24) as f32);
     }
-    T::finish((sums[0] + sums[2]) + (sums[1] + sums[3]), taps)
+    fractions
 }
 
-/// The cubic's weights for the pixels at -1, 0, 1 and 2 around a position `f` past pixel 0; their
-/// polynomials in `f` side by side, so that the four are computed at once.
+/// Down the four columns first, then across; (a + b) + (c + d) both times.
 #[inline(always)]
-fn weights(f: f32) -> [f32; 4] {
-    const CUBIC: [f32; 4] = [A, A + 2.0, -A - 2.0, -A];
-    const SQUARE: [f32; 4] = [-2.0 * A, -A - 3.0, 2.0 * A + 3.0, A];
-    const LINEAR: [f32; 4] = [A, 0.0, -A, 0.0];
-    const CONSTANT: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
-    let mut weights = [0.0; 4];
-    for i in 0..4 {
-        weights[i] = ((CUBIC[i] * f + SQUARE[i]) * f + LINEAR[i]) * f + CONSTANT[i];
+fn interpolate<T: Sample>(taps: &Taps, column_fractions: &Lanes, row_fractions: &Lanes) -> [T; LANES] {
+    let (across, down) = (weights(column_fractions), weights(row_fractions));
+    let mut sums = [[0.0; LANES]; 4];
+    let (mut least, mut most) = ([f32::MAX; LANES], [f32::MIN; LANES]);
+    for c in 0..4 {
+        for lane in 0..LANES {
+            let mut t = [0.0; 4];
+            for r in 0..4 {
+                t[r] = T::unpack(taps[r][0][lane], taps[r][1][lane], c);
+                if T::CLAMPED {
+                    least[lane] = least_of(least[lane], t[r]);
+                    most[lane] = most_of(most[lane], t[r]);
+                }
+            }
+            let upper = t[0] * down[0][lane] + t[1] * down[1][lane];
+            let lower = t[2] * down[2][lane] + t[3] * down[3][lane];
+            sums[c][lane] = (upper + lower) * across[c][lane];
+        }
+    }
+    let mut values = [0; LANES];
+    for lane in 0..LANES {
+        let sum = (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
+        values[lane] = T::finish(sum, least[lane], most[lane]);
+    }
+    values.map(T::from_bits)
+}
+
+/// The cubic's weights for the pixels at -1, 0, 1 and 2 around positions `fractions` past pixel 0.
+#[inline(always)]
+fn weights(fractions: &Lanes) -> [Lanes; 4] {
+    let mut weights = [[0.0; LANES]; 4];
+    for (lane, &f) in fractions.iter().enumerate() {
+        let g = 1.0 - f;
+        let outer = A * f * g;
+        weights[0][lane] = outer * g;
+        weights[1][lane] = ((A + 2.0) * f - (A + 3.0)) * f * f + 1.0;
+        weights[2][lane] = ((A + 2.0) * g - (A + 3.0)) * g * g + 1.0;
+        weights[3][lane] = outer * f;
     }
     weights
 }
