@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -70,7 +69,7 @@ pub fn read(path: &Path) -> Result<Table, Error> {
     let metadata = pairs.filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect();
     let rows = usize::try_from(file_metadata.num_rows()).map_err(|e| damaged(&e))?;
     let mut batches = builder.with_batch_size(rows.max(1)).build().map_err(|e| damaged(&e))?;
-    let rows = match batches.next() {
+    let mut rows = match batches.next() {
         Some(batch) => batch.map_err(|e| damaged(&e))?,
         None => RecordBatch::new_empty(schema),
     };
@@ -78,8 +77,7 @@ pub fn read(path: &Path) -> Result<Table, Error> {
         return Err(damaged(&"more rows than its footer says"));
     }
     // The reader hangs the file's metadata onto the schema, where it would be mistaken for ours.
-    let schema = rows.schema().as_ref().clone().with_metadata(arrow_schema::Metadata::default());
-    let rows = rows.with_schema(Arc::new(schema)).map_err(|e| damaged(&e))?;
+    rows.schema_metadata_mut().clear();
     Ok(Table { rows, metadata })
 }
 
@@ -96,6 +94,8 @@ pub(crate) fn write_failed(path: &Path, error: ParquetError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow_array::{Int32Array, StringArray};
 
     use super::*;
