@@ -37,6 +37,13 @@ pub(crate) struct Found {
     pub what: What,
 }
 
+impl Found {
+    /// Where it is on this machine.
+    pub(crate) fn path(&self, sources: &[Source]) -> PathBuf {
+        sources[self.folder.source].root().join(&self.folder.path).join(&self.name)
+    }
+}
+
 /// What an entry of a folder is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum What {
@@ -119,7 +126,7 @@ impl<'a> Walk<'a> {
     fn entries_of(&self, source: &Source, folder: &Arc<Folder>) -> io::Result<Vec<Found>> {
         let found = |name: OsString, what| {
             let path = join(&folder.path, &name);
-            let source_id = self.key.source_id(source.label(), folder.path.as_os_str().as_bytes(), path.as_bytes());
+            let source_id = self.key.source_id(source.label(), folder.path.as_os_str().as_bytes(), path.as_os_str().as_bytes());
             Found { source_id, folder: Arc::clone(folder), name, what }
         };
         let place = source.root().join(&folder.path);
