@@ -49,9 +49,15 @@ impl Pipeline {
 
     /// Every column that this line may fill, in the order of the schema.
     pub fn columns(&self) -> Vec<&'static Column> {
-        let mut columns = self.decoder.columns().to_vec();
-        columns.extend(self.stages.iter().flat_map(|stage| stage.columns()));
-        columns
+        (0..self.steps()).flat_map(|step| self.step_columns(step)).copied().collect()
+    }
+
+    /// The columns that one step may fill.
+    pub fn step_columns(&self, step: usize) -> &'static [&'static Column] {
+        match step {
+            0 => self.decoder.columns(),
+            n => self.stages[n - 1].columns(),
+        }
     }
 
     /// How many steps there are, `decode` included.

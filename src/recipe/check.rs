@@ -1,0 +1,141 @@
+//! What recipes must hold beyond the type of each key.
+
+use super::{Dtype, Recipe, RecipeError, Steps, Window};
+
+/// Most channels of a tensor.
+pub(super) const MAX_WINDOWS: usize = 16;
+
+/// The smallest HU a slice holds after `hu_window`.
+const LOWEST_HU: f64 = -1024.0;
+
+impl Recipe {
+    /// Appends every contradiction and every value out of range.
+    pub(super) fn check(&self, errors: &mut Vec<RecipeError>) {
+        let mut say = |key: &str, problem: String| errors.push(RecipeError { key: key.to_owned(), problem });
+        if self.version != 1 {
+            say("version", format!("found {}, expected 1", self.version));
+        }
+        self.check_windows(&mut say);
+        self.check_numbers(&mut say);
+        self.check_agreement(&mut say);
+        if self.steps == Steps::Published {
+            self.check_published(&mut say);
+        }
+    }
+
+    fn check_windows(&self, say: &mut impl FnMut(&str, String)) {
+        if let Some(problem) = window_problem(&self.hu_window.guide) {
+            say("hu_window.guide", problem);
+        } else if self.hu_window.guide.low() < LOWEST_HU {
+            let low = self.hu_window.guide.low();
+            say(
+                "hu_window.guide",
+                format!("found low edge {low} HU, expected -1024 or above: every pixel would be head"),
+            );
+        }
+        let windows = &self.hu_window.windows;
+        if let Some(problem) = windows.iter().find_map(window_problem) {
+            say("hu_window.windows", problem);
+        }
+        if windows.len() > MAX_WINDOWS {
+            say("hu_window.windows", format!("found {} windows, expected at most {MAX_WINDOWS}", windows.len()));
+        }
+    }
+
+    fn check_numbers(&self, say: &mut impl FnMut(&str, String)) {
+        let angle = self.tilt.max_angle_deg;
+        if angle <= 0.0 || angle > 90.0 {
+            say("tilt.max_angle_deg", format!("found {angle}, expected above 0, at most 90"));
+        }
+        if self.tilt.max_stderr_deg <= 0.0 {
+            say("tilt.max_stderr_deg", format!("found {}, expected above 0", self.tilt.max_stderr_deg));
+        }
+        if !(16..=4096).contains(&self.crop_pad.size) {
+            say("crop_pad.size", format!("found {}, expected 16 to 4096", self.crop_pad.size));
+        }
+        if !(1..=1_000_000).contains(&self.output.rows_per_shard) {
+            say("output.rows_per_shard", format!("found {}, expected 1 to 1000000", self.output.rows_per_shard));
+        }
+    }
+
+    fn check_agreement(&self, say: &mut impl FnMut(&str, String)) {
+        if !self.denoise.enabled && self.tilt.enabled {
+            say("tilt.enabled", "found true, expected false while denoise.enabled = false: there is no outline".into());
+        }
+        if !self.denoise.enabled && self.crop_pad.crop {
+            say("crop_pad.crop", "found true, expected false while denoise.enabled = false: there is no mask".into());
+        }
+        match (self.output.dtype, self.hu_window.windows.is_empty()) {
+            (Dtype::Int16, false) => {
+                say("output.dtype", "found \"int16\", expected \"uint8\" where hu_window.windows has entries".into());
+            }
+            (Dtype::Uint8, true) => {
+                say("output.dtype", "found \"uint8\", expected \"int16\" where hu_window.windows = []".into());
+            }
+            _ => {}
+        }
+    }
+
+    /// The published steps cast the windowed HU to uint8 and take 0 for background.
+    fn check_published(&self, say: &mut impl FnMut(&str, String)) {
+        let Window { center, width } = self.hu_window.guide;
+        let (low, high) = (center - (width / 2.0).floor(), center + (width / 2.0).floor());
+        if low != 0.0 || high > 255.0 {
+            let found = format!("found {low} to {high} HU, expected 0 to at most 255 where steps = \"published\"");
+            say("hu_window.guide", found);
+        }
+        if self.hu_window.windows != [self.hu_window.guide] {
+            let found = self.hu_window.windows.len();
+            say("hu_window.windows", format!("found {found}, expected the guide alone where steps = \"published\""));
+        }
+    }
+}
+
+fn window_problem(window: &Window) -> Option<String> {
+    let Window { center, width } = *window;
+    if width <= 0.0 {
+        Some(format!("found width {width}, expected above 0"))
+    } else if width > 65535.0 || center.abs() > 32768.0 {
+        Some(format!("found [{center}, {width}], expected a window within 16 bits of HU"))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RecipeErrors;
+    use super::*;
+
+    fn keys(settings: &[&str]) -> Vec<String> {
+        let settings: Vec<String> = settings.iter().map(|s| s.to_string()).collect();
+        match Recipe::from_toml("", &settings) {
+            Ok(_) => Vec::new(),
+            Err(RecipeErrors(errors)) => errors.into_iter().map(|error| error.key).collect(),
+        }
+    }
+
+    #[test]
+    fn denoise_off_needs_tilt_and_crop_off() {
+        assert_eq!(keys(&["denoise.enabled=false"]), ["tilt.enabled", "crop_pad.crop"]);
+        assert!(keys(&["denoise.enabled=false", "tilt.enabled=false", "crop_pad.crop=false"]).is_empty());
+    }
+
+    #[test]
+    fn dtype_and_windows_agree() {
+        assert_eq!(keys(&["output.dtype=int16"]), ["output.dtype"]);
+        assert_eq!(keys(&["hu_window.windows=[]"]), ["output.dtype"]);
+        assert!(keys(&["hu_window.windows=[]", "output.dtype=int16"]).is_empty());
+    }
+
+    #[test]
+    fn published_steps_need_a_window_from_zero_that_fits_a_byte() {
+        assert_eq!(keys(&["steps=published", "hu_window.guide=[40, 100]"]), ["hu_window.guide", "hu_window.windows"]);
+        assert!(keys(&["steps=published"]).is_empty());
+    }
+
+    #[test]
+    fn a_guide_below_air_is_refused() {
+        assert_eq!(keys(&["hu_window.guide=[0, 4000]"]), ["hu_window.guide"]);
+    }
+}
