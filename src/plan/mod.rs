@@ -36,8 +36,8 @@ mod planner;
 mod segment;
 
 pub use planner::{Examine, PlanCounts, Planner};
-pub use segment::{PlannedSlice, Segment};
 pub(crate) use segment::{PlannedInput, read_inputs};
+pub use segment::{PlannedSlice, Segment};
 
 /// Slices after which a segment is closed. The same number of inputs that are not planned closes
 /// one as well, so that memory is bounded.

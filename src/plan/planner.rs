@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::identity::SourceId;
 use crate::reason::{Fault, Reason};
 use crate::recipe::Recipe;
-use crate::sink::dataset::Dataset;
+use crate::sink::dataset::{Dataset, remove, sha256_of};
 use crate::sink::ledger::{self, LedgerRow, Tally};
 use crate::sink::publish::OutputFolder;
 use crate::sink::table;
@@ -165,7 +165,7 @@ impl<'a> Planner<'a> {
     fn read_back(&mut self, generation: u32, index: u32) -> Result<Segment, Error> {
         let (out, private) = (&self.dataset.out, &self.dataset.private);
         let path = out.path(&segment_name(generation, index));
-        let sha256 = crate::sink::dataset::sha256_of(&path)?;
+        let sha256 = sha256_of(&path)?;
         let (planned, metadata) = segment::read_inputs(&path)?;
         for (name, ours) in self.stamps() {
             let theirs = metadata.get(name).map_or("nothing", String::as_str);
@@ -187,14 +187,19 @@ impl<'a> Planner<'a> {
             self.segments.clear();
         }
         if planned.first().is_some_and(|(first, _)| first.ordinal != self.next.ordinal) {
-            return Err(Error::Verify(format!("{}: expected it to begin at ordinal {}", path.display(), self.next.ordinal)));
+            return Err(Error::Verify(format!(
+                "{}: expected it to begin at ordinal {}",
+                path.display(),
+                self.next.ordinal
+            )));
         }
         Ok(self.take(paths, planned, &rows, sha256))
     }
 
     /// Remembers the inputs of a committed segment.
     fn learn(&mut self, inputs: &[Input], rows: &[LedgerRow]) {
-        let mut unread: Vec<SourceId> = rows.iter().filter(|r| r.reason == Some(Reason::Unreadable)).map(|r| r.source_id).collect();
+        let mut unread: Vec<SourceId> =
+            rows.iter().filter(|r| r.reason == Some(Reason::Unreadable)).map(|r| r.source_id).collect();
         unread.sort_unstable();
         for input in inputs {
             self.known.add(input, unread.binary_search(&input.source_id).is_ok());
@@ -266,7 +271,13 @@ impl<'a> Planner<'a> {
     }
 
     /// The segment at the next place, which is committed; moves the place on.
-    fn take(&mut self, paths: paths::Paths, inputs: Vec<(PlannedInput, PathAt)>, rows: &[LedgerRow], sha256: String) -> Segment {
+    fn take(
+        &mut self,
+        paths: paths::Paths,
+        inputs: Vec<(PlannedInput, PathAt)>,
+        rows: &[LedgerRow],
+        sha256: String,
+    ) -> Segment {
         let slice_count = inputs.iter().map(|(input, _)| u64::from(input.frames)).sum();
         let mut tally = Tally { found: slice_count + rows.len() as u64, ..Tally::default() };
         rows.iter().for_each(|row| tally.count(row));
@@ -351,8 +362,8 @@ impl Committed {
             segments.extend((0..count).map(|index| (generation, index)));
             // Of a segment that was never committed: inputs may have come or gone since, and then
             // its bytes would be others.
-            dataset.out.remove(&segment_ledger_name(generation, count))?;
-            dataset.private.remove(&paths_name(generation, count))?;
+            remove(&dataset.out, &segment_ledger_name(generation, count))?;
+            remove(&dataset.private, &paths_name(generation, count))?;
             if !exists(&dataset.out, &complete_name(generation))? {
                 // Where it has no segment, it is the one after the last.
                 return Ok(Committed { segments, last_is_complete: count == 0 && generation > 1 });

@@ -16,7 +16,7 @@ use crate::slice::{InputRef, Ordinal, SliceRef};
 
 /// A committed part of the plan.
 ///
-/// In memory: about 60 bytes for each input, and its name; folders are kept once.
+/// In memory: about 90 bytes for each input, and its name; folders are kept once.
 #[derive(Debug)]
 pub struct Segment {
     /// The generation, from 1.
@@ -71,11 +71,7 @@ impl Segment {
         self.inputs.iter().flat_map(|(planned, at)| {
             let input = InputRef::file(planned.source_id, &self.paths.real(*at));
             (0..planned.frames).map(move |frame| PlannedSlice {
-                at: SliceRef {
-                    ordinal: Ordinal(planned.ordinal + u64::from(frame)),
-                    input: Arc::clone(&input),
-                    frame,
-                },
+                at: SliceRef { ordinal: Ordinal(planned.ordinal + u64::from(frame)), input: Arc::clone(&input), frame },
                 shard: planned.shard,
                 weight_bytes: planned.weight_bytes,
             })
@@ -137,7 +133,9 @@ pub(crate) fn read_inputs(path: &Path) -> Result<(Vec<PlannedInput>, BTreeMap<St
     let wrong = |problem: String| Error::Verify(format!("{} is no plan segment: {problem}", path.display()));
     let inputs = from_batch(&table.rows).map_err(wrong)?;
     for pair in inputs.windows(2) {
-        if let [a, b] = pair && b.ordinal != a.ordinal + u64::from(a.frames) {
+        if let [a, b] = pair
+            && b.ordinal != a.ordinal + u64::from(a.frames)
+        {
             return Err(wrong(format!("ordinal {} follows {} frames from {}", b.ordinal, a.frames, a.ordinal)));
         }
     }

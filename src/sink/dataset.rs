@@ -34,8 +34,7 @@ const PRIVATE_MODE: u32 = 0o700;
 ///
 /// # Source
 /// DICOM PS3.15, Annex E; codes of PS3.16, CID 7050.
-const NOT_DONE: [&str; 2] =
-    ["113101 Clean Pixel Data Option", "113102 Clean Recognizable Visual Features Option"];
+const NOT_DONE: [&str; 2] = ["113101 Clean Pixel Data Option", "113102 Clean Recognizable Visual Features Option"];
 
 /// OUT and OUT.private, open and locked.
 #[derive(Debug)]
@@ -203,7 +202,8 @@ fn check(out: &Path, recipe: &Recipe, key: Option<&Key>) -> Result<(), Error> {
     let Some(key) = key else {
         return Err(Error::OtherRecipe(format!(
             "{} was made with key {}, which is not in its private folder; name its file with --key",
-            out.display(), file.key_id
+            out.display(),
+            file.key_id
         )));
     };
     let differences = file.differences(&DatasetFile::new(recipe, key)?);
@@ -212,7 +212,8 @@ fn check(out: &Path, recipe: &Recipe, key: Option<&Key>) -> Result<(), Error> {
     }
     Err(Error::OtherRecipe(format!(
         "{} was made with another recipe or key; name another --out, or ask for the same:\n  {}",
-        out.display(), differences.join("\n  ")
+        out.display(),
+        differences.join("\n  ")
     )))
 }
 
@@ -306,6 +307,17 @@ fn tighten(path: &Path, mode: u32) {
     }
 }
 
+/// Removes a file that was published, but is part of nothing that was committed.
+pub(crate) fn remove(folder: &OutputFolder, name: &str) -> Result<(), Error> {
+    let path = folder.path(name);
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::OutputIo { doing: "remove", path, source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// SHA-256 of a file of ours, 64 lower-case hex digits.
 pub(crate) fn sha256_of(path: &Path) -> Result<String, Error> {
     let failed = |source| Error::OutputIo { doing: "read", path: path.to_owned(), source };
@@ -340,7 +352,7 @@ fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
 /// Versions of the crates on which bytes of the output may depend, as this program was built.
 fn codec_versions() -> BTreeMap<String, String> {
     const CRATES: [&str; 8] =
-        ["dcmshard", "flate2", "jpeg-decoder", "jpeg2k", "jxl-oxide", "lz4_flex", "parquet", "zstd"];
+        ["dcmshard", "flate2", "jpeg-decoder", "jxl-oxide", "lz4_flex", "openjp2", "parquet", "zstd-sys"];
     let lock = include_str!("../../Cargo.lock");
     let version = |name: &str| {
         let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;

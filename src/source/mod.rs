@@ -41,10 +41,13 @@ impl Source {
             Some(label) => label,
             None => match real.file_name().and_then(OsStr::to_str) {
                 Some(name) => name.to_owned(),
-                None => return Err(Error::Usage(format!(
-                    "source {}: its name cannot serve as a label; give one, as in label={}",
-                    given.display(), given.display()
-                ))),
+                None => {
+                    return Err(Error::Usage(format!(
+                        "source {}: its name cannot serve as a label; give one, as in label={}",
+                        given.display(),
+                        given.display()
+                    )));
+                }
             },
         };
         let is_folder = real.metadata().map_err(|source| source_io("read", &given, source))?.is_dir();
@@ -106,7 +109,11 @@ pub fn resolve<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Vec<Source>, Error> {
         if let Some(first) = labels.insert(source.label.as_str(), source) {
             return Err(Error::Usage(format!(
                 "sources {} and {} have the same label {:?}; give one of them another, as in {}-2={}",
-                first.given.display(), source.given.display(), source.label, source.label, source.given.display()
+                first.given.display(),
+                source.given.display(),
+                source.label,
+                source.label,
+                source.given.display()
             )));
         }
     }
@@ -121,18 +128,20 @@ pub fn resolve<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Vec<Source>, Error> {
 /// [`Error::Usage`].
 pub fn keep_apart(sources: &[Source], out: &Path, private: &Path) -> Result<(), Error> {
     for folder in [out, private] {
-        let real_folder = real_path(folder)
-            .map_err(|error| Error::Usage(format!("--out {}: {error}", out.display())))?;
+        let real_folder =
+            real_path(folder).map_err(|error| Error::Usage(format!("--out {}: {error}", out.display())))?;
         for source in sources {
             let (real, given) = (source.real(), source.given.display());
             if real_folder.starts_with(&real) {
                 return Err(Error::Usage(format!(
-                    "--out {} lies inside source {given}; name a folder outside every source", out.display()
+                    "--out {} lies inside source {given}; name a folder outside every source",
+                    out.display()
                 )));
             }
             if real.starts_with(&real_folder) {
                 return Err(Error::Usage(format!(
-                    "source {given} lies inside {}, which is for output; name a source elsewhere", folder.display()
+                    "source {given} lies inside {}, which is for output; name a source elsewhere",
+                    folder.display()
                 )));
             }
         }
@@ -146,7 +155,9 @@ pub(crate) fn real_path(path: &Path) -> io::Result<PathBuf> {
     let mut real = std::env::current_dir()?;
     for component in path.components() {
         match component {
-            Component::ParentDir => { real.pop(); }
+            Component::ParentDir => {
+                real.pop();
+            }
             Component::CurDir => {}
             other => {
                 real.push(other);

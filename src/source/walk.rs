@@ -126,7 +126,8 @@ impl<'a> Walk<'a> {
     fn entries_of(&self, source: &Source, folder: &Arc<Folder>) -> io::Result<Vec<Found>> {
         let found = |name: OsString, what| {
             let path = join(&folder.path, &name);
-            let source_id = self.key.source_id(source.label(), folder.path.as_os_str().as_bytes(), path.as_os_str().as_bytes());
+            let source_id =
+                self.key.source_id(source.label(), folder.path.as_os_str().as_bytes(), path.as_os_str().as_bytes());
             Found { source_id, folder: Arc::clone(folder), name, what }
         };
         let place = source.root().join(&folder.path);
