@@ -36,6 +36,7 @@ mod planner;
 mod segment;
 
 pub use planner::{Examine, PlanCounts, Planner};
+pub(crate) use planner::{Complete, SegmentSummary};
 pub(crate) use segment::{PlannedInput, read_inputs};
 pub use segment::{PlannedSlice, Segment};
 
