@@ -2,5 +2,8 @@
 
 pub mod dataset;
 pub mod ledger;
+pub(crate) mod manifest;
 pub mod publish;
+pub mod rows;
+pub mod shard;
 pub mod table;
