@@ -81,6 +81,17 @@ impl fmt::Debug for SourceId {
     }
 }
 
+impl std::str::FromStr for SourceId {
+    type Err = String;
+
+    /// Reads what `Display` prints.
+    fn from_str(word: &str) -> Result<SourceId, String> {
+        let mut id = [0; 24];
+        hex::decode_to_slice(word, &mut id).map_err(|_| "a source_id that is not 48 hex digits".to_owned())?;
+        Ok(SourceId(id))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

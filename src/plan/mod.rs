@@ -1,1 +1,65 @@
-//! (to come)
+//! The plan: which slices there are, and the place of each.
+//!
+//! One header pass over every input decides what is a CT slice. Inputs come in walk order (ascending
+//! [`crate::identity::SourceId`]) and fill *segments* of about [`SEGMENT_SLICES`] slices. A segment
+//! is committed, then used while the next one is being made. A *generation* is one walk over the
+//! sources, with its interruptions; a later run that finds new inputs plans them into the next one.
+//!
+//! Three files make a segment, published in this order, so that the last one is the commit:
+//!
+//! 1. `ledger/g000001/seg-00000.parquet`: one row for every input of the segment that is not planned
+//!    (filtered, rejected, duplicate), ascending source_id;
+//! 2. `OUT.private/paths/g000001-seg-00000.parquet`: path, size and time of every input;
+//! 3. `plan/g000001/seg-00000.parquet`: one row for every planned input, in ordinal order.
+//!
+//! `plan/g000001/complete.json` ends a generation. Files 1 and 3 are a pure function of the inputs,
+//! the recipe and the key.
+//!
+//! **Order in a segment.** `shuffled`: by the second (path) half of source_id, then the first.
+//! `series`: by keyed hash of Series Instance UID (none first), position (none last), source_id.
+//! Frames of an input follow one another.
+//!
+//! **Duplicates.** Of inputs with the same SOP Instance UID, the first in plan order is planned: one
+//! in an earlier segment before one in a later one, and inside a segment the first in the order
+//! above. An input without SOP Instance UID has no duplicates.
+//!
+//! **Shards.** Ordinals are cut greedily: an input begins a new shard where the shard has slices
+//! already and would hold more than `rows_per_shard` with it. So frames of an input are never split,
+//! and an input with more frames than `rows_per_shard` has a shard of its own. A segment begins with
+//! a new shard. Shards are numbered from 0 in each generation.
+
+mod draft;
+mod examine;
+mod known;
+mod paths;
+mod planner;
+mod segment;
+
+pub use planner::{Examine, PlanCounts, Planner};
+pub(crate) use planner::{Complete, SegmentSummary};
+pub(crate) use segment::{PlannedInput, read_inputs};
+pub use segment::{PlannedSlice, Segment};
+
+/// Slices after which a segment is closed. The same number of inputs that are not planned closes
+/// one as well, so that memory is bounded.
+pub const SEGMENT_SLICES: u64 = 100_000;
+
+/// Name below OUT of a plan segment.
+pub fn segment_name(generation: u32, index: u32) -> String {
+    format!("plan/g{generation:06}/seg-{index:05}.parquet")
+}
+
+/// Name below OUT of the ledger of what a segment does not plan.
+pub fn segment_ledger_name(generation: u32, index: u32) -> String {
+    format!("ledger/g{generation:06}/seg-{index:05}.parquet")
+}
+
+/// Name below OUT.private of the paths of a segment's inputs.
+pub fn paths_name(generation: u32, index: u32) -> String {
+    format!("paths/g{generation:06}-seg-{index:05}.parquet")
+}
+
+/// Name below OUT of the mark that a generation is planned to its end.
+pub fn complete_name(generation: u32) -> String {
+    format!("plan/g{generation:06}/complete.json")
+}

@@ -1,1 +1,9 @@
-//! (to come)
+//! The sink side: the only place that names, writes, syncs and renames files below OUT.
+
+pub mod dataset;
+pub mod ledger;
+pub(crate) mod manifest;
+pub mod publish;
+pub mod rows;
+pub mod shard;
+pub mod table;

@@ -1,0 +1,157 @@
+//! The paths of a segment's inputs, compact, and the private table that keeps them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
+
+use super::segment::{array, source_ids, wide};
+use crate::error::Error;
+use crate::identity::SourceId;
+use crate::sink::publish::OutputFolder;
+use crate::sink::table;
+use crate::source::{Source, What};
+
+/// Paths in one arena: every folder once, every name once.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    roots: Vec<Root>,
+    folders: Vec<(usize, Box<[u8]>)>,
+    names: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Root {
+    label: String,
+    root: PathBuf,
+}
+
+/// Where a path is in [`Paths`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PathAt {
+    folder: u32,
+    name: u32,
+    name_length: u32,
+}
+
+/// An input of a segment, planned or not, with what tells whether it has changed since.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Input {
+    pub source_id: SourceId,
+    pub at: PathAt,
+    /// Bytes and modification time; `None` for what is no regular file.
+    pub stamp: Option<(u64, i64)>,
+}
+
+/// Size and time of a regular file.
+pub(super) fn stamp(what: &What) -> Option<(u64, i64)> {
+    match what {
+        What::File { size, mtime_ns } => Some((*size, *mtime_ns)),
+        What::Special(_) | What::Unreadable(_) | What::Folder(_) => None,
+    }
+}
+
+impl Paths {
+    /// No paths yet, of these sources.
+    pub(super) fn of(sources: &[Source]) -> Paths {
+        let root = |s: &Source| Root { label: s.label().to_owned(), root: s.root().to_owned() };
+        Paths { roots: sources.iter().map(root).collect(), ..Paths::default() }
+    }
+
+    /// Adds a path: `folder` relative to its source, and a name in it. Folders that follow one
+    /// another are kept once.
+    pub(super) fn push(&mut self, source: usize, folder: &[u8], name: &[u8]) -> Result<PathAt, Error> {
+        if self.folders.last().is_none_or(|(s, f)| (*s, &**f) != (source, folder)) {
+            self.folders.push((source, folder.into()));
+        }
+        let narrow = |n: usize| u32::try_from(n).map_err(|_| Error::Bug("paths of a segment above 4 GiB".to_owned()));
+        let at = PathAt {
+            folder: narrow(self.folders.len() - 1)?,
+            name: narrow(self.names.len())?,
+            name_length: narrow(name.len())?,
+        };
+        self.names.extend_from_slice(name);
+        Ok(at)
+    }
+
+    /// The real path.
+    pub(super) fn real(&self, at: PathAt) -> PathBuf {
+        let (root, relative) = self.relative(at);
+        root.root.join(relative)
+    }
+
+    fn relative(&self, at: PathAt) -> (&Root, PathBuf) {
+        let (source, folder) = &self.folders[at.folder as usize];
+        let (start, folder) = (at.name as usize, Path::new(OsStr::from_bytes(folder)));
+        let name = &self.names[start..start + at.name_length as usize];
+        let relative = if name.is_empty() { folder.to_owned() } else { folder.join(OsStr::from_bytes(name)) };
+        (&self.roots[*source], relative)
+    }
+
+    /// The root of `label`: of the source that has this label now, else where it was `then`.
+    fn root(&mut self, label: &str, then: &[u8]) -> usize {
+        let then = Path::new(OsStr::from_bytes(then));
+        let known = self.roots.iter().position(|r| r.label == label);
+        known.unwrap_or_else(|| {
+            self.roots.push(Root { label: label.to_owned(), root: then.to_owned() });
+            self.roots.len() - 1
+        })
+    }
+}
+
+/// Publishes the private table of paths; `inputs` in ascending source_id.
+pub(super) fn publish(private: &OutputFolder, name: &str, paths: &Paths, inputs: &[Input]) -> Result<(), Error> {
+    let mut file = private.begin(name)?;
+    table::write(&batch(paths, inputs)?, &[], &mut file, &private.path(name))?;
+    file.publish().map(|_| ())
+}
+
+fn batch(paths: &Paths, inputs: &[Input]) -> Result<RecordBatch, Error> {
+    let relative: Vec<_> = inputs.iter().map(|input| paths.relative(input.at)).collect();
+    let labels: StringArray = relative.iter().map(|(root, _)| Some(root.label.as_str())).collect();
+    let roots: BinaryArray = relative.iter().map(|(root, _)| Some(root.root.as_os_str().as_bytes())).collect();
+    let tails: BinaryArray = relative.iter().map(|(_, path)| Some(path.as_os_str().as_bytes())).collect();
+    let sizes = inputs.iter().map(|input| input.stamp.map(|(size, _)| wide(size)).transpose());
+    let times: Int64Array = inputs.iter().map(|input| input.stamp.map(|(_, time)| time)).collect();
+    RecordBatch::try_from_iter_with_nullable([
+        ("source_id", source_ids(inputs.iter().map(|input| input.source_id)), false),
+        ("label", Arc::new(labels) as ArrayRef, false),
+        ("root", Arc::new(roots) as ArrayRef, false),
+        ("path", Arc::new(tails) as ArrayRef, false),
+        ("size", Arc::new(sizes.collect::<Result<Int64Array, _>>()?) as ArrayRef, true),
+        ("mtime_ns", Arc::new(times) as ArrayRef, true),
+    ])
+    .map_err(|e| Error::Bug(format!("columns of the path table: {e}")))
+}
+
+/// Reads the private table of paths. Sources are looked up by label, so a tree that was moved is
+/// found where it is now.
+pub(super) fn read(private: &OutputFolder, name: &str, sources: &[Source]) -> Result<(Paths, Vec<Input>), Error> {
+    let path = private.path(name);
+    let rows = table::read(&path)?.rows;
+    let wrong = |problem: String| Error::Verify(format!("{} is no path table: {problem}", path.display()));
+    let ids = array::<StringArray>(&rows, "source_id").map_err(wrong)?;
+    let labels = array::<StringArray>(&rows, "label").map_err(wrong)?;
+    let roots = array::<BinaryArray>(&rows, "root").map_err(wrong)?;
+    let tails = array::<BinaryArray>(&rows, "path").map_err(wrong)?;
+    let sizes = array::<Int64Array>(&rows, "size").map_err(wrong)?;
+    let times = array::<Int64Array>(&rows, "mtime_ns").map_err(wrong)?;
+    let mut paths = Paths::of(sources);
+    let mut inputs = Vec::with_capacity(rows.num_rows());
+    for row in 0..rows.num_rows() {
+        let source = paths.root(labels.value(row), roots.value(row));
+        let tail = tails.value(row);
+        let (folder, name) = match tail.iter().rposition(|&byte| byte == b'/') {
+            Some(slash) => (&tail[..slash], &tail[slash + 1..]),
+            None => (&tail[..0], tail),
+        };
+        inputs.push(Input {
+            source_id: ids.value(row).parse().map_err(wrong)?,
+            at: paths.push(source, folder, name)?,
+            stamp: sizes.is_valid(row).then(|| (sizes.value(row).cast_unsigned(), times.value(row))),
+        });
+    }
+    Ok((paths, inputs))
+}

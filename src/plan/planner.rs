@@ -1,0 +1,393 @@
+//! The planner: segments of earlier runs, then new ones until the walk ends.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::draft::Draft;
+use super::examine::examine_all;
+use super::known::{Known, SopOwners, Standing};
+use super::paths::{self, Input, PathAt, stamp};
+use super::segment::{self, PlannedInput, Segment};
+use super::{SEGMENT_SLICES, complete_name, paths_name, segment_ledger_name, segment_name};
+use crate::decode::Examined;
+use crate::error::Error;
+use crate::identity::SourceId;
+use crate::reason::{Fault, Reason};
+use crate::recipe::Recipe;
+use crate::sink::dataset::{Dataset, remove, sha256_of};
+use crate::sink::ledger::{self, LedgerRow, Tally};
+use crate::sink::publish::OutputFolder;
+use crate::sink::table;
+use crate::slice::Bytes;
+use crate::source::{Found, Source, Walk, What};
+
+/// Says what an input is, from its header: [`crate::decode::examine`].
+pub type Examine<'a> = &'a (dyn Fn(&Bytes) -> Examined + Sync);
+
+/// Inputs that are examined together. The result does not depend on it.
+const BATCH: usize = 512;
+
+/// What the planner came across in this run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlanCounts {
+    /// Files whose header was read.
+    pub examined: u64,
+    /// Inputs that earlier segments know, and that are as they were: not opened.
+    pub known: u64,
+    /// Inputs that earlier segments know, with another size or modification time now: not opened,
+    /// their old rows stay; the run ends with exit code 3.
+    pub changed: u64,
+    /// Folders that could not be listed: each is a row of the ledger, and a warning.
+    pub unreadable_folders: u64,
+}
+
+/// The plan of a data set, segment by segment. Fused: after an error or the end comes nothing.
+///
+/// First the segments that earlier runs committed, read back; then new ones, each committed before
+/// it is given out. Nothing is walked before the committed ones have been taken.
+pub struct Planner<'a> {
+    dataset: &'a Dataset,
+    sources: &'a [Source],
+    examine: Examine<'a>,
+    recipe: &'a Recipe,
+    segment_slices: u64,
+    committed: VecDeque<(u32, u32)>,
+    known: Known,
+    owners: SopOwners,
+    next: Place,
+    generation_is_complete: bool,
+    segments: Vec<SegmentSummary>,
+    walk: Option<Walk<'a>>,
+    examined: VecDeque<(Found, Examined)>,
+    counts: PlanCounts,
+    ended: bool,
+}
+
+/// Where the next segment goes.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    generation: u32,
+    index: u32,
+    ordinal: u64,
+    shard: u32,
+}
+
+/// The mark that a generation is planned to its end: `plan/gNNNNNN/complete.json`.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Complete {
+    pub generation: u32,
+    pub slices: u64,
+    pub not_planned: u64,
+    pub segments: Vec<SegmentSummary>,
+}
+
+/// One segment of a complete generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentSummary {
+    pub index: u32,
+    pub slices: u64,
+    pub not_planned: u64,
+    pub sha256: String,
+}
+
+impl std::fmt::Debug for Planner<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Planner").field("next", &self.next).field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Planner<'a> {
+    /// A planner for `dataset`, whose recipe `recipe` is; needs its lock. Removes what a killed run
+    /// left of a segment that it did not commit.
+    ///
+    /// # Errors
+    /// [`Error::OutputIo`]; [`Error::Verify`] where committed segments have a gap.
+    pub fn new(
+        dataset: &'a Dataset,
+        recipe: &'a Recipe,
+        sources: &'a [Source],
+        examine: Examine<'a>,
+    ) -> Result<Planner<'a>, Error> {
+        let committed = Committed::list(dataset)?;
+        let generation = committed.segments.last().map_or(1, |(generation, _)| *generation);
+        Ok(Planner {
+            dataset,
+            sources,
+            examine,
+            recipe,
+            segment_slices: SEGMENT_SLICES,
+            committed: committed.segments.into(),
+            known: Known::default(),
+            owners: SopOwners::new(),
+            next: Place { generation, index: 0, ordinal: 0, shard: 0 },
+            generation_is_complete: committed.last_is_complete,
+            segments: Vec::new(),
+            walk: None,
+            examined: VecDeque::new(),
+            counts: PlanCounts::default(),
+            ended: false,
+        })
+    }
+
+    /// The same planner with another number of slices in place of [`SEGMENT_SLICES`]; what is
+    /// committed stays as it is.
+    pub fn with_segment_slices(mut self, slices: u64) -> Planner<'a> {
+        self.segment_slices = slices.max(1);
+        self
+    }
+
+    /// What it came across so far; whole once it has ended.
+    pub fn counts(&self) -> PlanCounts {
+        self.counts
+    }
+
+    fn advance(&mut self) -> Result<Option<Segment>, Error> {
+        if let Some((generation, index)) = self.committed.pop_front() {
+            return self.read_back(generation, index).map(Some);
+        }
+        if self.walk.is_none() {
+            if self.generation_is_complete {
+                let (generation, ordinal) = (self.next.generation + 1, self.next.ordinal);
+                self.next = Place { generation, index: 0, ordinal, shard: 0 };
+                self.segments.clear();
+            }
+            self.walk = Some(Walk::new(self.sources, &self.dataset.key)?);
+        }
+        let draft = self.fill()?;
+        if draft.inputs.is_empty() {
+            return self.complete().map(|()| None);
+        }
+        self.commit(draft).map(Some)
+    }
+
+    /// Reads a segment that an earlier run committed, and what it says of its inputs.
+    fn read_back(&mut self, generation: u32, index: u32) -> Result<Segment, Error> {
+        let (out, private) = (&self.dataset.out, &self.dataset.private);
+        let path = out.path(&segment_name(generation, index));
+        let sha256 = sha256_of(&path)?;
+        let (planned, metadata) = segment::read_inputs(&path)?;
+        for (name, ours) in self.stamps() {
+            let theirs = metadata.get(name).map_or("nothing", String::as_str);
+            if theirs != ours {
+                return Err(Error::Verify(format!("{}: {name} is {theirs}, expected {ours}", path.display())));
+            }
+        }
+        let rows = ledger::read(&out.path(&segment_ledger_name(generation, index)))?;
+        let (paths, inputs) = paths::read(private, &paths_name(generation, index), self.sources)?;
+        self.learn(&inputs, &rows);
+        let at = |planned: PlannedInput| match inputs.binary_search_by_key(&planned.source_id, |i| i.source_id) {
+            Ok(found) => Ok((planned, inputs[found].at)),
+            Err(_) => Err(Error::Verify(format!("{}: its private path table lacks an input", path.display()))),
+        };
+        let planned: Vec<_> = planned.into_iter().map(at).collect::<Result<_, _>>()?;
+        self.owners.extend(planned.iter().filter_map(|(input, _)| Some((input.sop_key?, input.source_id))));
+        if index == 0 {
+            self.next = Place { generation, index: 0, ordinal: self.next.ordinal, shard: 0 };
+            self.segments.clear();
+        }
+        if planned.first().is_some_and(|(first, _)| first.ordinal != self.next.ordinal) {
+            return Err(Error::Verify(format!(
+                "{}: expected it to begin at ordinal {}",
+                path.display(),
+                self.next.ordinal
+            )));
+        }
+        Ok(self.take(paths, planned, &rows, sha256))
+    }
+
+    /// Remembers the inputs of a committed segment.
+    fn learn(&mut self, inputs: &[Input], rows: &[LedgerRow]) {
+        let mut unread: Vec<SourceId> =
+            rows.iter().filter(|r| r.reason == Some(Reason::Unreadable)).map(|r| r.source_id).collect();
+        unread.sort_unstable();
+        for input in inputs {
+            self.known.add(input, unread.binary_search(&input.source_id).is_ok());
+        }
+    }
+
+    /// Gathers new inputs in walk order until the segment is full or the walk has ended.
+    fn fill(&mut self) -> Result<Draft, Error> {
+        let mut draft = Draft::new(self.sources);
+        while !draft.is_full(self.segment_slices) {
+            if self.examined.is_empty() && !self.examine_next()? {
+                break;
+            }
+            if let Some((found, is)) = self.examined.pop_front() {
+                draft.add(&found, is, &self.dataset.key, &self.owners)?;
+            }
+        }
+        Ok(draft)
+    }
+
+    /// Takes new inputs from the walk and examines them; false when the walk has ended.
+    fn examine_next(&mut self) -> Result<bool, Error> {
+        let Some(walk) = &mut self.walk else { return Err(Error::Bug("planned before the walk".to_owned())) };
+        let mut batch = Vec::new();
+        let mut ended = true;
+        for found in walk {
+            let standing = self.known.standing(found.source_id, stamp(&found.what));
+            count(&mut self.counts, &found, standing);
+            if matches!(standing, Standing::New | Standing::Unread) {
+                batch.push((found, standing));
+            }
+            if batch.len() == BATCH {
+                ended = false;
+                break;
+            }
+        }
+        let files = || batch.iter().filter(|(found, _)| matches!(found.what, What::File { .. }));
+        let paths: Vec<_> = files().map(|(found, _)| found.path(self.sources)).collect();
+        self.counts.examined += paths.len() as u64;
+        let mut of_files = examine_all(paths, self.examine).into_iter();
+        for (found, standing) in batch {
+            let is = match &found.what {
+                What::File { .. } => of_files.next().ok_or_else(|| Error::Bug("a file was not examined".to_owned()))?,
+                other => Examined::Not(no_file(other)),
+            };
+            let still_unread = matches!(&is, Examined::Not(fault) if fault.reason == Reason::Unreadable);
+            if standing == Standing::New || !still_unread {
+                self.examined.push_back((found, is));
+            }
+        }
+        Ok(!ended || !self.examined.is_empty())
+    }
+
+    /// Publishes the segment: its ledger, its paths, then itself.
+    fn commit(&mut self, mut draft: Draft) -> Result<Segment, Error> {
+        let (Place { generation, index, ordinal, shard }, output) = (self.next, &self.recipe.output);
+        let planned = draft.settle((output.order, output.rows_per_shard), (ordinal, shard), &mut self.owners);
+        let (out, private) = (&self.dataset.out, &self.dataset.private);
+        let mut metadata: Vec<(&str, String)> = self.stamps().into();
+        let ledger_name = segment_ledger_name(generation, index);
+        let ledger = ledger::publish(out, &ledger_name, &draft.not_planned, &metadata)?;
+        paths::publish(private, &paths_name(generation, index), &draft.paths, &draft.inputs)?;
+        metadata.push(("ledger_sha256", ledger.sha256));
+        let name = segment_name(generation, index);
+        let mut file = out.begin(&name)?;
+        table::write(&segment::batch(&planned)?, &metadata, &mut file, &out.path(&name))?;
+        let published = file.publish()?;
+        Ok(self.take(draft.paths, planned, &draft.not_planned, published.sha256))
+    }
+
+    /// The segment at the next place, which is committed; moves the place on.
+    fn take(
+        &mut self,
+        paths: paths::Paths,
+        inputs: Vec<(PlannedInput, PathAt)>,
+        rows: &[LedgerRow],
+        sha256: String,
+    ) -> Segment {
+        let slice_count = inputs.iter().map(|(input, _)| u64::from(input.frames)).sum();
+        let mut tally = Tally { found: slice_count + rows.len() as u64, ..Tally::default() };
+        rows.iter().for_each(|row| tally.count(row));
+        let Place { generation, index, ordinal, .. } = self.next;
+        let not_planned = rows.len() as u64;
+        self.segments.push(SegmentSummary { index, slices: slice_count, not_planned, sha256: sha256.clone() });
+        let segment = Segment { generation, index, sha256, slice_count, tally, first_ordinal: ordinal, paths, inputs };
+        self.next.index += 1;
+        self.next.ordinal += slice_count;
+        self.next.shard = segment.next_shard().unwrap_or(self.next.shard);
+        segment
+    }
+
+    /// Marks the generation as planned to its end, where it has a segment and is not marked yet.
+    fn complete(&mut self) -> Result<(), Error> {
+        if self.segments.is_empty() {
+            return Ok(());
+        }
+        let complete = Complete {
+            generation: self.next.generation,
+            slices: self.segments.iter().map(|s| s.slices).sum(),
+            not_planned: self.segments.iter().map(|s| s.not_planned).sum(),
+            segments: self.segments.clone(),
+        };
+        let json = serde_json::to_string_pretty(&complete).map_err(|e| Error::Bug(format!("complete.json: {e}")))?;
+        self.dataset.out.publish_bytes(&complete_name(complete.generation), format!("{json}\n").as_bytes()).map(|_| ())
+    }
+
+    /// What every file of the plan says of the data set it belongs to.
+    fn stamps(&self) -> [(&'static str, String); 2] {
+        [("recipe_hash", self.dataset.recipe_hash.clone()), ("key_id", self.dataset.key.id())]
+    }
+}
+
+impl Iterator for Planner<'_> {
+    type Item = Result<Segment, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let advanced = self.advance();
+        self.ended = !matches!(advanced, Ok(Some(_)));
+        advanced.transpose()
+    }
+}
+
+impl std::iter::FusedIterator for Planner<'_> {}
+
+fn count(counts: &mut PlanCounts, found: &Found, standing: Standing) {
+    match standing {
+        Standing::New | Standing::Unread => {}
+        Standing::Same => counts.known += 1,
+        Standing::Changed => counts.changed += 1,
+    }
+    if matches!(found.what, What::Folder(_)) {
+        counts.unreadable_folders += 1;
+    }
+}
+
+/// What the ledger says of something that is no file, or cannot be looked at.
+fn no_file(what: &What) -> Fault {
+    match what {
+        What::File { .. } => Fault::new(Reason::Internal, "a file that was not examined; this is a bug"),
+        What::Special(words) => Fault::new(Reason::SpecialFile, *words),
+        What::Unreadable(kind) => Fault::new(Reason::Unreadable, format!("its attributes cannot be read: {kind}")),
+        What::Folder(kind) => Fault::new(Reason::Unreadable, format!("a folder that cannot be listed: {kind}")),
+    }
+}
+
+/// The segments on disk.
+struct Committed {
+    segments: Vec<(u32, u32)>,
+    last_is_complete: bool,
+}
+
+impl Committed {
+    fn list(dataset: &Dataset) -> Result<Committed, Error> {
+        let mut segments = Vec::new();
+        for generation in 1.. {
+            let count = segments_of(&dataset.out, generation)?;
+            segments.extend((0..count).map(|index| (generation, index)));
+            // Of a segment that was never committed: inputs may have come or gone since, and then
+            // its bytes would be others.
+            remove(&dataset.out, &segment_ledger_name(generation, count))?;
+            remove(&dataset.private, &paths_name(generation, count))?;
+            if !exists(&dataset.out, &complete_name(generation))? {
+                // Where it has no segment, it is the one after the last.
+                return Ok(Committed { segments, last_is_complete: count == 0 && generation > 1 });
+            }
+        }
+        Err(Error::Bug("2^32 generations".to_owned()))
+    }
+}
+
+/// How many segments a generation has.
+fn segments_of(out: &OutputFolder, generation: u32) -> Result<u32, Error> {
+    let mut count = 0;
+    while exists(out, &segment_name(generation, count))? {
+        count += 1;
+    }
+    // One more may hide behind a gap of one; what lies further on, `verify` finds.
+    if exists(out, &segment_name(generation, count + 1))? {
+        let path = out.path(&segment_name(generation, count));
+        return Err(Error::Verify(format!("{} is missing, and the segment after it is there", path.display())));
+    }
+    Ok(count)
+}
+
+fn exists(out: &OutputFolder, name: &str) -> Result<bool, Error> {
+    let path = out.path(name);
+    path.try_exists().map_err(|source| Error::OutputIo { doing: "look for", path, source })
+}

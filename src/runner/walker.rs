@@ -1,0 +1,144 @@
+//! The walker: takes planned slices in order, with their permits, into the line.
+
+use crossbeam_channel::{Receiver, Sender, select_biased};
+
+use super::Shared;
+use super::permits;
+use super::stop::{Bomb, Stopped};
+use crate::error::Error;
+use crate::plan::Segment;
+use crate::sink::ledger::Tally;
+use crate::sink::shard::{self, ShardId, ShardRecord};
+use crate::slice::SliceRef;
+
+/// One planned shard and its slices in ordinal order: enough to make it on any machine.
+#[derive(Clone, Debug)]
+pub struct ShardPlan {
+    /// Generation, from 1.
+    pub generation: u32,
+    /// Number in its generation, from 0.
+    pub shard: u32,
+    /// SHA-256 of the plan segment, hex.
+    pub plan_sha256: String,
+    /// Its slices, ordinals without gaps, each with the bytes its encoded frame and its stored
+    /// values take.
+    pub slices: Vec<(SliceRef, u64)>,
+}
+
+impl ShardPlan {
+    /// The shards of a segment, in order.
+    pub fn of(segment: &Segment) -> impl Iterator<Item = ShardPlan> + '_ {
+        let mut slices = segment.slices().peekable();
+        std::iter::from_fn(move || {
+            let shard = slices.peek()?.shard;
+            let mut plan = ShardPlan {
+                generation: segment.generation,
+                shard,
+                plan_sha256: segment.sha256.clone(),
+                slices: Vec::new(),
+            };
+            while let Some(slice) = slices.next_if(|slice| slice.shard == shard) {
+                plan.slices.push((slice.at, slice.weight_bytes));
+            }
+            Some(plan)
+        })
+    }
+}
+
+/// What the walker tells the sink, in order, ahead of the slices it is about.
+#[derive(Debug)]
+pub(super) enum Note {
+    /// The slices of this shard come next.
+    Shard(ShardId),
+    /// The run was asked to end: no more slices, the last shard stays incomplete.
+    Cut,
+}
+
+/// What the walker found done already.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    /// All planned slices walked past, and the ledger rows of the shards that were there.
+    pub(super) tally: Tally,
+    pub(super) existing: Vec<ShardRecord>,
+}
+
+pub(super) struct Walker<'a> {
+    pub(super) shared: &'a Shared<'a>,
+    pub(super) slices: Sender<SliceRef>,
+    pub(super) notes: Sender<Note>,
+}
+
+impl Walker<'_> {
+    /// Walks all missing shards; ends early when the run does, or is asked to.
+    pub(super) fn run(self, feed: impl FnOnce(&mut dyn FnMut(Result<ShardPlan, Error>) -> bool)) -> Walked {
+        let _bomb = Bomb { stop: &self.shared.stop, thread: "walker" };
+        let mut walked = Walked::default();
+        feed(&mut |shard| match shard {
+            Ok(shard) => self.shared.cancel.requested().is_none() && self.walk(shard, &mut walked).is_ok(),
+            Err(error) => {
+                self.shared.stop.fail(error);
+                false
+            }
+        });
+        walked
+    }
+
+    fn walk(&self, plan: ShardPlan, walked: &mut Walked) -> Result<(), Stopped> {
+        let failed = |error| {
+            self.shared.stop.fail(error);
+            Stopped
+        };
+        let Some(id) = self.id(&plan).map_err(failed)? else { return Ok(()) };
+        self.shared.counters.planned(id.slices);
+        walked.tally.found += id.slices;
+        if let Some((record, tally)) = shard::existing(self.shared.line.folder, &id).map_err(failed)? {
+            walked.tally.found -= id.slices; // counted by `tally` too
+            walked.tally += &tally;
+            walked.existing.push(record);
+            return Ok(());
+        }
+        self.send(&self.notes, Note::Shard(id))?;
+        for (at, planned_bytes) in plan.slices {
+            if self.shared.cancel.requested().is_some() {
+                self.send(&self.notes, Note::Cut)?;
+                return Err(Stopped);
+            }
+            let weight = permits::weight(planned_bytes, self.shared.line.recipe);
+            let in_flight = self.shared.permits.take(weight, &self.shared.stop)?;
+            self.shared.counters.walked(in_flight);
+            self.send(&self.slices, at)?;
+        }
+        Ok(())
+    }
+
+    /// What identifies the shard; `None` for one without slices.
+    fn id(&self, plan: &ShardPlan) -> Result<Option<ShardId>, Error> {
+        let Some((first, _)) = plan.slices.first() else { return Ok(None) };
+        let first_ordinal = first.ordinal.0;
+        for ((slice, _), expected) in plan.slices.iter().zip(first_ordinal..) {
+            if slice.ordinal.0 != expected {
+                let found = slice.ordinal.0;
+                let problem = format!("shard {} holds ordinal {found}, expected {expected}", plan.shard);
+                return Err(Error::Bug(problem));
+            }
+        }
+        Ok(Some(ShardId {
+            generation: plan.generation,
+            shard: plan.shard,
+            plan_sha256: plan.plan_sha256.clone(),
+            recipe_hash: self.shared.recipe_hash.clone(),
+            key_id: self.shared.line.key_id.to_owned(),
+            first_ordinal,
+            slices: plan.slices.len() as u64,
+        }))
+    }
+
+    /// Sends, or gives up when the run ends.
+    fn send<T>(&self, to: &Sender<T>, message: T) -> Result<(), Stopped> {
+        let pulled: &Receiver<_> = self.shared.stop.pulled();
+        select_biased! {
+            recv(pulled) -> _ => Err(Stopped),
+            send(to, message) -> sent => sent.map_err(|_| Stopped),
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Opening OUT: its lock, its key, and `dataset.json`, which says what it was made with.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::publish::{self, OutputFolder};
+use crate::error::Error;
+use crate::identity::Key;
+use crate::recipe::{Privacy, Recipe};
+use crate::source::real_path;
+
+/// Name below OUT of what the data set was made with.
+pub const DATASET_NAME: &str = "dataset.json";
+const LOCK_NAME: &str = ".lock";
+const KEY_NAME: &str = "key";
+/// What a first run may leave behind that was killed before it published `dataset.json`.
+const LEFTOVERS: [&str; 2] = [LOCK_NAME, ".tmp"];
+
+/// The layout of OUT that this program writes and reads.
+const FORMAT: u32 = 1;
+
+const OUT_MODE: u32 = 0o750;
+const PRIVATE_MODE: u32 = 0o700;
+
+/// Options of the DICOM confidentiality profile that are not performed.
+///
+/// # Source
+/// DICOM PS3.15, Annex E; codes of PS3.16, CID 7050.
+const NOT_DONE: [&str; 2] = ["113101 Clean Pixel Data Option", "113102 Clean Recognizable Visual Features Option"];
+
+/// OUT and OUT.private, open and locked.
+#[derive(Debug)]
+pub struct Dataset {
+    /// OUT: what is shared.
+    pub out: OutputFolder,
+    /// OUT.private: key and real paths.
+    pub private: OutputFolder,
+    /// The key of every pseudonym.
+    pub key: Key,
+    /// [`Recipe::hash`] of the recipe that OUT is made with.
+    pub recipe_hash: String,
+    /// Held while this value lives; the system lets go of it with the process.
+    _lock: File,
+}
+
+/// What `dataset.json` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatasetFile {
+    /// Layout of OUT.
+    pub format: u32,
+    /// [`Recipe::hash`].
+    pub recipe_hash: String,
+    /// [`Key::id`].
+    pub key_id: String,
+    /// [`Recipe::canonical_json`], as an object.
+    pub recipe: Value,
+    /// What was done to keep patients unknown, and what was not.
+    pub privacy: PrivacyNote,
+    /// Versions of the crates that decode and encode, where another version might give other bytes.
+    pub codecs: BTreeMap<String, String>,
+}
+
+/// The privacy part of `dataset.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivacyNote {
+    /// `strict` or `uids`.
+    pub policy: String,
+    /// What the policy lets through.
+    pub columns: String,
+    /// DICOM confidentiality options that are not performed, with their codes.
+    pub not_done: Vec<String>,
+}
+
+impl Dataset {
+    /// Opens OUT, or makes it with its private folder, key and `dataset.json`. Leaves what a killed
+    /// run had published, and removes its temporary files.
+    ///
+    /// `key_file` holds 32 raw bytes or 64 hex digits; without it the key is `OUT.private/key`,
+    /// which the first run makes.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a key file of another form, or an OUT that is no data set of ours;
+    /// [`Error::OtherRecipe`] where OUT was made with another recipe or key, one line for each
+    /// difference: up to here nothing was touched. Then [`Error::Locked`] and [`Error::OutputIo`].
+    pub fn open(out: &Path, recipe: &Recipe, key_file: Option<&Path>) -> Result<Dataset, Error> {
+        let private = private_folder(out)?;
+        let given = key_file.map(read_key_file).transpose()?;
+        let found = match given {
+            Some(key) => Some(key),
+            None => read_own_key(&private)?,
+        };
+        check(out, recipe, found.as_ref())?;
+
+        let folder = OutputFolder::create(out, OUT_MODE)?;
+        let lock = lock(&folder)?;
+        check(out, recipe, found.as_ref())?; // another first run may have come between
+        folder.sweep()?;
+        let private = OutputFolder::create(&private, PRIVATE_MODE)?;
+        tighten(private.root(), PRIVATE_MODE);
+        private.sweep()?;
+        let key = match found {
+            Some(key) => key,
+            None => make_key(&private)?,
+        };
+        let file = DatasetFile::new(recipe, &key)?;
+        if !folder.path(DATASET_NAME).exists() {
+            let json = serde_json::to_string_pretty(&file).map_err(|e| Error::Bug(format!("{DATASET_NAME}: {e}")))?;
+            folder.publish_bytes(DATASET_NAME, format!("{json}\n").as_bytes())?;
+        }
+        Ok(Dataset { out: folder, private, key, recipe_hash: file.recipe_hash, _lock: lock })
+    }
+}
+
+impl DatasetFile {
+    fn new(recipe: &Recipe, key: &Key) -> Result<DatasetFile, Error> {
+        let recipe_json = recipe.canonical_json();
+        let policy = match recipe.privacy {
+            Privacy::Strict => ("strict", "numbers, closed vocabularies and keyed pseudonyms only"),
+            Privacy::Uids => ("uids", "as strict, and Study, Series and SOP Instance UID in the clear"),
+        };
+        Ok(DatasetFile {
+            format: FORMAT,
+            recipe_hash: recipe.hash(),
+            key_id: key.id(),
+            recipe: serde_json::from_str(&recipe_json).map_err(|e| Error::Bug(format!("canonical recipe: {e}")))?,
+            privacy: PrivacyNote {
+                policy: policy.0.to_owned(),
+                columns: policy.1.to_owned(),
+                not_done: NOT_DONE.map(str::to_owned).into(),
+            },
+            codecs: codec_versions(),
+        })
+    }
+
+    /// Reads `dataset.json` of `out`; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::OutputIo`]; [`Error::Verify`] where it is not what its name promises.
+    pub fn read(out: &Path) -> Result<Option<DatasetFile>, Error> {
+        let path = out.join(DATASET_NAME);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(source) => return Err(Error::OutputIo { doing: "read", path, source }),
+        };
+        let file = serde_json::from_slice(&bytes);
+        file.map(Some).map_err(|e| Error::Verify(format!("{} is damaged: {e}", path.display())))
+    }
+
+    /// One line for each field in which `self` (OUT) and `asked` (this run) differ.
+    fn differences(&self, asked: &DatasetFile) -> Vec<String> {
+        let fields = |file: &DatasetFile| {
+            let mut fields = BTreeMap::new();
+            flatten("", &file.recipe, &mut fields);
+            fields.insert("format".to_owned(), file.format.to_string());
+            fields
+        };
+        let (has, asks) = (fields(self), fields(asked));
+        let keys: std::collections::BTreeSet<&String> = has.keys().chain(asks.keys()).collect();
+        let word = |fields: &BTreeMap<String, String>, key: &str| {
+            fields.get(key).cloned().unwrap_or_else(|| "no such key".to_owned())
+        };
+        let pairs = keys.into_iter().map(|key| (key.as_str(), word(&has, key), word(&asks, key)));
+        let key_ids = ("key_id", self.key_id.clone(), asked.key_id.clone());
+        pairs
+            .chain([key_ids])
+            .filter(|(_, has, asks)| has != asks)
+            .map(|(key, has, asks)| format!("{key}: OUT has {has}, this run asks {asks}"))
+            .collect()
+    }
+}
+
+/// The private folder beside OUT: its name and `.private`.
+///
+/// # Errors
+/// [`Error::Usage`] where OUT has no name of its own, as `/`.
+pub fn private_folder(out: &Path) -> Result<PathBuf, Error> {
+    let unusable = |why: &dyn std::fmt::Display| Error::Usage(format!("--out {}: {why}", out.display()));
+    let by_name = out.file_name().is_some() && !out.is_symlink();
+    let path = if by_name { out.to_owned() } else { real_path(out).map_err(|e| unusable(&e))? };
+    let Some(name) = path.file_name() else {
+        return Err(unusable(&"expected a folder with a name of its own"));
+    };
+    let mut name = name.to_owned();
+    name.push(".private");
+    Ok(path.with_file_name(name))
+}
+
+/// Compares what OUT was made with, if it was made, with what this run asks. Touches nothing.
+fn check(out: &Path, recipe: &Recipe, key: Option<&Key>) -> Result<(), Error> {
+    let Some(file) = DatasetFile::read(out)? else { return check_free(out) };
+    let Some(key) = key else {
+        return Err(Error::OtherRecipe(format!(
+            "{} was made with key {}, which is not in its private folder; name its file with --key",
+            out.display(),
+            file.key_id
+        )));
+    };
+    let differences = file.differences(&DatasetFile::new(recipe, key)?);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::OtherRecipe(format!(
+        "{} was made with another recipe or key; name another --out, or ask for the same:\n  {}",
+        out.display(),
+        differences.join("\n  ")
+    )))
+}
+
+/// An OUT without `dataset.json` may be missing, empty, or what a killed first run left.
+fn check_free(out: &Path) -> Result<(), Error> {
+    let entries = match fs::read_dir(out) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(Error::Usage(format!("--out {} is a file, expected a folder", out.display())));
+        }
+        Err(source) => return Err(Error::OutputIo { doing: "list", path: out.to_owned(), source }),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|source| Error::OutputIo { doing: "list", path: out.to_owned(), source })?;
+        if !LEFTOVERS.iter().any(|name| entry.file_name() == *name) {
+            return Err(Error::Usage(format!(
+                "--out {} holds other files and no {DATASET_NAME}; name an empty folder, or one that is not there",
+                out.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// # Errors
+/// [`Error::Locked`] where another run has it.
+fn lock(out: &OutputFolder) -> Result<File, Error> {
+    let path = out.path(LOCK_NAME);
+    let failed = |path: &Path, source| Error::OutputIo { doing: "lock", path: path.to_owned(), source };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o640).open(&path);
+    let file = file.map_err(|source| failed(&path, source))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(out.root().to_owned())),
+        Err(errno) => Err(failed(&path, errno.into())),
+    }
+}
+
+/// The key that a first run made; `None` where there is none yet.
+fn read_own_key(private: &Path) -> Result<Option<Key>, Error> {
+    let path = private.join(KEY_NAME);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(source) => return Err(Error::OutputIo { doing: "read", path, source }),
+    };
+    tighten(&path, 0o600);
+    match <[u8; 32]>::try_from(bytes.as_slice()) {
+        Ok(key) => Ok(Some(Key::new(key))),
+        Err(_) => Err(Error::Verify(format!("{} holds {} bytes, expected 32", path.display(), bytes.len()))),
+    }
+}
+
+fn read_key_file(path: &Path) -> Result<Key, Error> {
+    let unusable = |why: String| Error::Usage(format!("--key {}: {why}", path.display()));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|e| unusable(e.to_string()))?;
+    file.take(128).read_to_end(&mut bytes).map_err(|e| unusable(e.to_string()))?;
+    let key = match <[u8; 32]>::try_from(bytes.as_slice()) {
+        Ok(raw) => Some(raw),
+        Err(_) => {
+            let mut decoded = [0; 32];
+            hex::decode_to_slice(bytes.trim_ascii(), &mut decoded).ok().map(|()| decoded)
+        }
+    };
+    let key = key.ok_or_else(|| unusable("expected 32 raw bytes or 64 hex digits".to_owned()))?;
+    tighten(path, 0o600);
+    Ok(Key::new(key))
+}
+
+fn make_key(private: &OutputFolder) -> Result<Key, Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|e| Error::Bug(format!("the system gives no random bytes: {e}")))?;
+    private.publish_bytes(KEY_NAME, &bytes)?;
+    Ok(Key::new(bytes))
+}
+
+/// Takes away what others may do with a secret; with one warning, and never a refusal.
+fn tighten(path: &Path, mode: u32) {
+    let Ok(metadata) = path.metadata() else { return };
+    let found = metadata.permissions().mode() & 0o777;
+    if found & !mode == 0 {
+        return;
+    }
+    match fs::set_permissions(path, Permissions::from_mode(found & mode)) {
+        Ok(()) => tracing::warn!("{}: permissions were {found:03o}, now {:03o}", path.display(), found & mode),
+        Err(error) => tracing::warn!("{}: permissions are {found:03o}, expected {mode:03o}: {error}", path.display()),
+    }
+}
+
+/// Removes a file that was published, but is part of nothing that was committed.
+pub(crate) fn remove(folder: &OutputFolder, name: &str) -> Result<(), Error> {
+    let path = folder.path(name);
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::OutputIo { doing: "remove", path, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// SHA-256 of a file of ours, 64 lower-case hex digits.
+pub(crate) fn sha256_of(path: &Path) -> Result<String, Error> {
+    let hashed = File::open(path).and_then(|mut file| publish::hash(&mut file));
+    let failed = |source| Error::OutputIo { doing: "read", path: path.to_owned(), source };
+    hashed.map(|published| published.sha256).map_err(failed)
+}
+
+/// Every leaf of a JSON object by its dotted key. A whole number is printed without its fraction.
+fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+    let word = match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let dot = if prefix.is_empty() { "" } else { "." };
+                flatten(&format!("{prefix}{dot}{key}"), value, into);
+            }
+            return;
+        }
+        other => other.to_string(),
+    };
+    into.insert(prefix.to_owned(), word.strip_suffix(".0").map(str::to_owned).unwrap_or(word));
+}
+
+/// Versions of the crates on which bytes of the output may depend, as this program was built.
+fn codec_versions() -> BTreeMap<String, String> {
+    const CRATES: [&str; 8] =
+        ["dcmshard", "flate2", "jpeg-decoder", "jxl-oxide", "lz4_flex", "openjp2", "parquet", "zstd-sys"];
+    let lock = include_str!("../../Cargo.lock");
+    let version = |name: &str| {
+        let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+        Some((name.to_owned(), rest.split_once('"')?.0.to_owned()))
+    };
+    CRATES.iter().filter_map(|name| version(name)).collect()
+}

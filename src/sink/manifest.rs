@@ -1,0 +1,108 @@
+//! The manifest: which shards there are, numbered, never replaced.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+
+use super::publish::OutputFolder;
+use super::shard::ShardRecord;
+use crate::error::Error;
+
+/// The folder of manifests below OUT.
+const FOLDER: &str = "manifest";
+
+#[derive(serde::Serialize)]
+struct Manifest<'a> {
+    format: u32,
+    recipe_hash: &'a str,
+    key_id: &'a str,
+    generations: BTreeMap<u32, Generation>,
+    shards: Vec<ShardRecord>,
+}
+
+#[derive(Default, serde::Serialize)]
+struct Generation {
+    shards: u64,
+    rows: u64,
+    bytes: u64,
+}
+
+/// Publishes the next manifest, `manifest/00000001.json` being the first, unless the newest one
+/// says the same already. Sorted by name; no clock.
+///
+/// # Errors
+/// [`Error::OutputIo`], [`Error::Verify`] as [`super::publish::Unpublished::publish`].
+pub(crate) fn publish(
+    folder: &OutputFolder,
+    recipe_hash: &str,
+    key_id: &str,
+    mut shards: Vec<ShardRecord>,
+) -> Result<(), Error> {
+    shards.sort();
+    let mut generations: BTreeMap<u32, Generation> = BTreeMap::new();
+    for shard in &shards {
+        let totals = generations.entry(shard.generation).or_default();
+        totals.shards += 1;
+        totals.rows += shard.rows;
+        totals.bytes += shard.bytes;
+    }
+    let manifest = Manifest { format: 1, recipe_hash, key_id, generations, shards };
+    let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::Bug(format!("manifest: {e}")))?;
+    bytes.push(b'\n');
+    let newest = newest(folder)?;
+    let same = |n: u32| fs::read(folder.path(&name(n))).is_ok_and(|there| there == bytes);
+    if newest.is_some_and(same) {
+        return Ok(());
+    }
+    folder.publish_bytes(&name(newest.unwrap_or(0) + 1), &bytes)?;
+    Ok(())
+}
+
+fn name(number: u32) -> String {
+    format!("{FOLDER}/{number:08}.json")
+}
+
+/// The number of the newest manifest.
+fn newest(folder: &OutputFolder) -> Result<Option<u32>, Error> {
+    let path = folder.path(FOLDER);
+    let failed = |source| Error::OutputIo { doing: "list", path: path.clone(), source };
+    let entries = match fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(failed(e)),
+    };
+    let mut newest = None;
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|digits| digits.parse().ok());
+        newest = newest.max(number);
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str, rows: u64) -> ShardRecord {
+        let (sha256, ledger_sha256) = ("aa".to_owned(), "bb".to_owned());
+        ShardRecord { name: name.to_owned(), generation: 1, rows, bytes: 10, sha256, ledger_sha256 }
+    }
+
+    #[test]
+    fn a_manifest_is_numbered_sorted_and_published_only_when_it_says_something_new()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let temp = tempfile::tempdir()?;
+        let folder = OutputFolder::create(temp.path(), 0o750)?;
+        publish(&folder, "r", "k", vec![record("b", 2), record("a", 1)])?;
+        publish(&folder, "r", "k", vec![record("a", 1), record("b", 2)])?;
+        publish(&folder, "r", "k", vec![record("a", 1), record("b", 2), record("c", 0)])?;
+        let mut names: Vec<_> = fs::read_dir(temp.path().join(FOLDER))?.map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["00000001.json", "00000002.json"]);
+        let first: serde_json::Value = serde_json::from_slice(&fs::read(temp.path().join("manifest/00000001.json"))?)?;
+        assert_eq!(first["shards"][0]["name"], "a");
+        assert_eq!(first["generations"]["1"]["rows"], 3);
+        Ok(())
+    }
+}

@@ -1,0 +1,337 @@
+//! Rows: the Arrow schema of a shard, and the encoding of a row group as a pure function of its
+//! rows.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{Float64Builder, Int32Builder, ListBuilder, StringBuilder};
+use arrow_array::{
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, FixedSizeListArray, Float64Array, Int16Array, Int32Array,
+    StringArray, UInt8Array,
+};
+use arrow_buffer::{Buffer, ScalarBuffer};
+use arrow_schema::extension::FixedShapeTensor;
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use ndarray::{Array3, Dimension};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::basic::{self, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
+
+use super::table;
+use crate::column::{Column, Facts, Kind, Value};
+use crate::error::Error;
+use crate::recipe::{Compression, Dtype, Layout, Recipe};
+use crate::slice::{Pixels, Slice};
+
+/// The tensor's column.
+pub const IMAGE: &str = "image";
+/// Rows of one row group (the last of a shard may hold fewer).
+pub const ROWS_PER_GROUP: usize = 16;
+
+/// What is left of a slice that becomes a row: its tensor and its columns.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pixels: Pixels,
+    facts: Facts,
+}
+
+impl From<Slice> for Row {
+    fn from(slice: Slice) -> Row {
+        Row { pixels: slice.pixels, facts: slice.facts }
+    }
+}
+
+/// The Arrow schema of a shard: `image`, then `columns` in order.
+///
+/// With `layout = "binary"` the tensor is a FixedSizeBinary, C order, little-endian, whose field
+/// metadata holds `shape` (as `[1, 512, 512]`: channels, rows, columns) and `dtype` (`uint8` or
+/// `int16`). With `layout = "tensor"` it is `arrow.fixed_shape_tensor` of the same shape.
+///
+/// # Errors
+/// [`Error::Bug`] where the tensor is larger than Arrow can hold.
+pub fn arrow_schema(recipe: &Recipe, columns: &[&'static Column]) -> Result<SchemaRef, Error> {
+    let mut fields = vec![image_field(recipe)?];
+    fields.extend(columns.iter().map(|column| Field::new(column.name, data_type(column.kind), column.nullable)));
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+fn image_field(recipe: &Recipe) -> Result<Field, Error> {
+    let too_large = |_| Error::Bug(format!("a tensor of {} bytes: expected below 2 GiB", recipe.tensor_bytes()));
+    let bytes = i32::try_from(recipe.tensor_bytes()).map_err(too_large)?;
+    let shape = [recipe.channels(), recipe.crop_pad.size as usize, recipe.crop_pad.size as usize];
+    match recipe.output.layout {
+        Layout::Binary => Ok(Field::new(IMAGE, DataType::FixedSizeBinary(bytes), false).with_metadata([
+            ("shape", format!("[{}, {}, {}]", shape[0], shape[1], shape[2])),
+            ("dtype", dtype_name(recipe.output.dtype).to_owned()),
+        ])),
+        Layout::Tensor => {
+            let element = element_field(recipe.output.dtype);
+            let tensor = FixedShapeTensor::try_new(element.data_type().clone(), shape, None, None)
+                .map_err(|e| Error::Bug(format!("tensor type: {e}")))?;
+            let elements = bytes / recipe.output.dtype.bytes() as i32;
+            let mut field = Field::new(IMAGE, DataType::FixedSizeList(element, elements), false);
+            field.try_with_extension_type(tensor).map_err(|e| Error::Bug(format!("tensor type: {e}")))?;
+            Ok(field)
+        }
+    }
+}
+
+fn dtype_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::Uint8 => "uint8",
+        Dtype::Int16 => "int16",
+    }
+}
+
+/// The one element type of a list column: never null.
+fn element(data_type: DataType) -> FieldRef {
+    Arc::new(Field::new("element", data_type, false))
+}
+
+fn element_field(dtype: Dtype) -> FieldRef {
+    element(match dtype {
+        Dtype::Uint8 => DataType::UInt8,
+        Dtype::Int16 => DataType::Int16,
+    })
+}
+
+fn data_type(kind: Kind) -> DataType {
+    match kind {
+        Kind::Bool => DataType::Boolean,
+        Kind::Int32 => DataType::Int32,
+        Kind::Float64 => DataType::Float64,
+        Kind::Text => DataType::Utf8,
+        Kind::ListInt32 => DataType::List(element(DataType::Int32)),
+        Kind::ListFloat64 => DataType::List(element(DataType::Float64)),
+        Kind::ListText => DataType::List(element(DataType::Utf8)),
+    }
+}
+
+/// How rows become the bytes of a shard. One for a whole run; shared by all workers.
+#[derive(Debug)]
+pub(crate) struct RowEncoder {
+    schema: SchemaRef,
+    columns: Vec<&'static Column>,
+    shape: (usize, usize, usize),
+    recipe_dtype: Dtype,
+    compression: Compression,
+    column_writers: ArrowRowGroupWriterFactory,
+}
+
+impl RowEncoder {
+    /// The encoder of `recipe` for these columns.
+    pub(crate) fn new(recipe: &Recipe, columns: Vec<&'static Column>) -> Result<RowEncoder, Error> {
+        let schema = arrow_schema(recipe, &columns)?;
+        let size = recipe.crop_pad.size as usize;
+        let compression = recipe.output.compression;
+        let nowhere = arrow_writer(std::io::sink(), &schema, &columns, compression, &[]).map_err(cannot_encode)?;
+        let (_, column_writers) = nowhere.into_serialized_writer().map_err(cannot_encode)?;
+        Ok(RowEncoder {
+            schema,
+            columns,
+            shape: (recipe.channels(), size, size),
+            recipe_dtype: recipe.output.dtype,
+            compression,
+            column_writers,
+        })
+    }
+
+    /// A writer of whole row groups into the file `to`, with `metadata` in its footer.
+    pub(crate) fn file_writer<W: std::io::Write + Send>(
+        &self,
+        to: W,
+        metadata: &[(&str, String)],
+    ) -> Result<SerializedFileWriter<W>, ParquetError> {
+        Ok(arrow_writer(to, &self.schema, &self.columns, self.compression, metadata)?.into_serialized_writer()?.0)
+    }
+
+    /// Encodes one row group: a pure function of its rows. Each tensor is freed as soon as its page
+    /// is made.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] naming the column that is not set, not declared or of the wrong kind.
+    pub(crate) fn encode(&self, rows: Vec<Row>) -> Result<Vec<ArrowColumnChunk>, Error> {
+        let mut writers = self.column_writers.create_column_writers(0).map_err(cannot_encode)?;
+        for row in &rows {
+            self.check(&row.facts)?;
+        }
+        let mut leaves = writers.iter_mut();
+        let (pixels, facts): (Vec<Pixels>, Vec<Facts>) = rows.into_iter().map(|row| (row.pixels, row.facts)).unzip();
+        let image = leaves.next().ok_or_else(|| Error::Bug("a shard without columns".to_owned()))?;
+        for tensor in pixels {
+            write(image, self.schema.field(0), &self.tensor(tensor)?)?;
+        }
+        for ((column, field), writer) in self.columns.iter().zip(self.schema.fields().iter().skip(1)).zip(leaves) {
+            write(writer, field, &column_values(column, &facts))?;
+        }
+        writers.into_iter().map(|writer| writer.close().map_err(cannot_encode)).collect()
+    }
+
+    /// That a row's values are those its columns declare.
+    fn check(&self, facts: &Facts) -> Result<(), Error> {
+        for column in &self.columns {
+            match facts.get(column.name) {
+                Some(value) if value.kind() == column.kind => {}
+                None if column.nullable => {}
+                Some(value) => {
+                    let (found, expected) = (value.kind(), column.kind);
+                    return Err(Error::Bug(format!("column {} holds {found:?}, expected {expected:?}", column.name)));
+                }
+                None => return Err(Error::Bug(format!("column {} is not set, expected in every row", column.name))),
+            }
+        }
+        match facts.iter().find(|(name, _)| !self.columns.iter().any(|column| column.name == *name)) {
+            Some((name, _)) => Err(Error::Bug(format!("column {name} is set, but no step declares it"))),
+            None => Ok(()),
+        }
+    }
+
+    /// One tensor as an array of one row; its memory is used as it is.
+    fn tensor(&self, pixels: Pixels) -> Result<ArrayRef, Error> {
+        let found = pixels.dim();
+        if found != self.shape {
+            return Err(Error::Bug(format!("a tensor of shape {found:?}, expected {:?}", self.shape)));
+        }
+        let expected = self.recipe_dtype;
+        let (buffer, bytes) = match (pixels, expected) {
+            (Pixels::U8(tensor), Dtype::Uint8) => {
+                let values = into_c_order(tensor);
+                let bytes = values.len();
+                (Buffer::from_vec(values), bytes)
+            }
+            (Pixels::I16(tensor), Dtype::Int16) => {
+                let mut values = into_c_order(tensor);
+                values.iter_mut().for_each(|value| *value = value.to_le());
+                let bytes = 2 * values.len();
+                (Buffer::from_vec(values), bytes)
+            }
+            _ => return Err(Error::Bug(format!("a tensor of another type, expected {}", dtype_name(expected)))),
+        };
+        let array = match self.schema.field(0).data_type() {
+            DataType::FixedSizeList(element, length) => {
+                let length = *length;
+                let values: ArrayRef = match expected {
+                    Dtype::Uint8 => Arc::new(UInt8Array::new(ScalarBuffer::from(buffer), None)),
+                    Dtype::Int16 => Arc::new(Int16Array::new(ScalarBuffer::from(buffer), None)),
+                };
+                FixedSizeListArray::try_new(element.clone(), length, values, None).map(|a| Arc::new(a) as ArrayRef)
+            }
+            _ => FixedSizeBinaryArray::try_new(bytes as i32, buffer, None).map(|a| Arc::new(a) as ArrayRef),
+        };
+        array.map_err(|e| Error::Bug(format!("tensor: {e}")))
+    }
+}
+
+/// The elements in (channel, row, column) order, without a copy where they lie so already.
+fn into_c_order<T: Copy>(tensor: Array3<T>) -> Vec<T> {
+    let length = tensor.raw_dim().size();
+    if !tensor.is_standard_layout() {
+        return tensor.iter().copied().collect();
+    }
+    let (mut values, offset) = tensor.into_raw_vec_and_offset();
+    values.drain(..offset.unwrap_or(0));
+    values.truncate(length);
+    values
+}
+
+fn write(writer: &mut ArrowColumnWriter, field: &Field, array: &ArrayRef) -> Result<(), Error> {
+    for leaf in compute_leaves(field, array).map_err(cannot_encode)? {
+        writer.write(&leaf).map_err(cannot_encode)?;
+    }
+    Ok(())
+}
+
+fn cannot_encode(error: ParquetError) -> Error {
+    Error::Bug(format!("encoding a row group: {error}"))
+}
+
+/// The values of one column, already checked to be of its kind.
+fn column_values(column: &Column, rows: &[Facts]) -> ArrayRef {
+    macro_rules! values {
+        ($variant:ident) => {
+            rows.iter().map(|facts| match facts.get(column.name) {
+                Some(Value::$variant(value)) => Some(value),
+                _ => None,
+            })
+        };
+    }
+    macro_rules! list {
+        ($variant:ident, $builder:expr, $data_type:ident) => {{
+            let mut list = ListBuilder::new($builder).with_field(element(DataType::$data_type));
+            for values in values!($variant) {
+                values.into_iter().flatten().for_each(|value| list.values().append_value(value.clone()));
+                list.append(values.is_some());
+            }
+            Arc::new(list.finish())
+        }};
+    }
+    match column.kind {
+        Kind::Bool => Arc::new(values!(Bool).map(|v| v.copied()).collect::<BooleanArray>()),
+        Kind::Int32 => Arc::new(values!(Int32).map(|v| v.copied()).collect::<Int32Array>()),
+        Kind::Float64 => Arc::new(values!(Float64).map(|v| v.copied()).collect::<Float64Array>()),
+        Kind::Text => Arc::new(values!(Text).collect::<StringArray>()),
+        Kind::ListInt32 => list!(ListInt32, Int32Builder::new(), Int32),
+        Kind::ListFloat64 => list!(ListFloat64, Float64Builder::new(), Float64),
+        Kind::ListText => list!(ListText, StringBuilder::new(), Utf8),
+    }
+}
+
+fn arrow_writer<W: std::io::Write + Send>(
+    to: W,
+    schema: &SchemaRef,
+    columns: &[&'static Column],
+    compression: Compression,
+    metadata: &[(&str, String)],
+) -> Result<ArrowWriter<W>, ParquetError> {
+    let properties = properties(schema, columns, compression, metadata)?;
+    ArrowWriter::try_new(to, schema.clone(), Some(properties))
+}
+
+/// The image: one row per page, compressed, neither dictionary nor statistics. The other columns:
+/// one small page per group, not compressed (their bytes are not worth a compressor each), with
+/// statistics of the group, so that readers can skip.
+fn properties(
+    schema: &Schema,
+    columns: &[&'static Column],
+    compression: Compression,
+    metadata: &[(&str, String)],
+) -> Result<WriterProperties, ParquetError> {
+    let (image, encoding) = match schema.field(0).data_type() {
+        DataType::FixedSizeList(..) => (list_path(IMAGE), Encoding::DELTA_BINARY_PACKED),
+        _ => (ColumnPath::from(IMAGE), Encoding::PLAIN),
+    };
+    let mut properties = table::properties(metadata)
+        .set_max_row_group_row_count(None)
+        .set_compression(basic::Compression::UNCOMPRESSED)
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_column_encoding(image.clone(), encoding)
+        .set_column_compression(image.clone(), codec(compression)?)
+        .set_column_statistics_enabled(image.clone(), EnabledStatistics::None)
+        .set_column_data_page_size_limit(image.clone(), usize::MAX)
+        .set_column_data_page_row_count_limit(image, 1);
+    for column in columns {
+        properties = match column.kind {
+            Kind::Text => properties.set_column_dictionary_enabled(ColumnPath::from(column.name), true),
+            Kind::ListText => properties.set_column_dictionary_enabled(list_path(column.name), true),
+            _ => properties,
+        };
+    }
+    Ok(properties.build())
+}
+
+/// The path of a list column's leaf in the Parquet schema.
+fn list_path(name: &str) -> ColumnPath {
+    ColumnPath::new(vec![name.to_owned(), "list".to_owned(), "element".to_owned()])
+}
+
+fn codec(compression: Compression) -> Result<basic::Compression, ParquetError> {
+    Ok(match compression {
+        Compression::None => basic::Compression::UNCOMPRESSED,
+        Compression::Lz4 => basic::Compression::LZ4_RAW,
+        Compression::Zstd(level) => basic::Compression::ZSTD(ZstdLevel::try_new(level.into())?),
+    })
+}

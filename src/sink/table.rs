@@ -1,0 +1,163 @@
+//! Small Parquet tables: plan segments, ledger parts, private path maps.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+
+use crate::error::Error;
+
+/// What every Parquet file of ours says made it: a fixed word, so that bytes depend on no version.
+pub(crate) const CREATED_BY: &str = "dcmshard";
+
+/// The properties common to all our Parquet files: fixed maker, metadata in the given order.
+pub(crate) fn properties(metadata: &[(&str, String)]) -> WriterPropertiesBuilder {
+    let metadata = metadata.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone())).collect();
+    WriterProperties::builder().set_created_by(CREATED_BY.to_owned()).set_key_value_metadata(Some(metadata))
+}
+
+/// Writes `batch` as one Parquet file, ZSTD 1, with `metadata` in the given order. The bytes are a
+/// pure function of both.
+///
+/// # Errors
+/// [`Error::OutputIo`] naming `path`, which is for messages only.
+pub fn write(
+    batch: &RecordBatch,
+    metadata: &[(&str, String)],
+    to: impl Write + Send,
+    path: &Path,
+) -> Result<(), Error> {
+    let level = ZstdLevel::try_new(1).map_err(|e| Error::Bug(format!("ZSTD level 1: {e}")))?;
+    let properties = properties(metadata).set_compression(Compression::ZSTD(level)).build();
+    let write = || {
+        let mut writer = ArrowWriter::try_new(to, batch.schema(), Some(properties))?;
+        writer.write(batch)?;
+        writer.close()
+    };
+    write().map(|_| ()).map_err(|e| write_failed(path, e))
+}
+
+/// A table that was read back.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// All rows.
+    pub rows: RecordBatch,
+    /// The key-value metadata of the file.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Reads a whole small table.
+///
+/// # Errors
+/// [`Error::OutputIo`] where the file cannot be opened; [`Error::Verify`] where it is no whole
+/// Parquet file.
+pub fn read(path: &Path) -> Result<Table, Error> {
+    let file = File::open(path).map_err(|e| Error::OutputIo { doing: "open", path: path.to_owned(), source: e })?;
+    let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", path.display()));
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
+    let schema = builder.schema().clone();
+    let file_metadata = builder.metadata().file_metadata();
+    let pairs = file_metadata.key_value_metadata().into_iter().flatten();
+    let metadata = pairs.filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect();
+    let rows = usize::try_from(file_metadata.num_rows()).map_err(|e| damaged(&e))?;
+    let mut batches = builder.with_batch_size(rows.max(1)).build().map_err(|e| damaged(&e))?;
+    let mut rows = match batches.next() {
+        Some(batch) => batch.map_err(|e| damaged(&e))?,
+        None => RecordBatch::new_empty(schema),
+    };
+    if batches.next().is_some() {
+        return Err(damaged(&"more rows than its footer says"));
+    }
+    // The reader hangs the file's metadata onto the schema, where it would be mistaken for ours.
+    rows.schema_metadata_mut().clear();
+    Ok(Table { rows, metadata })
+}
+
+/// An error of writing a Parquet file: the disk's where the disk failed, else ours.
+pub(crate) fn write_failed(path: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(source) => Error::OutputIo { doing: "write", path: path.to_owned(), source: *source },
+            Err(other) => Error::Bug(format!("encoding {}: {other}", path.display())),
+        },
+        other => Error::Bug(format!("encoding {}: {other}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Int32Array, StringArray};
+
+    use super::*;
+
+    type Tested = Result<(), Box<dyn std::error::Error>>;
+
+    fn table(n: i32) -> RecordBatch {
+        let words: StringArray = (0..n).map(|i| (i % 3 != 0).then(|| format!("w{i}"))).collect();
+        RecordBatch::try_from_iter_with_nullable([
+            ("n", Arc::new(Int32Array::from_iter_values(0..n)) as _, false),
+            ("word", Arc::new(words) as _, true),
+        ])
+        .expect("equal lengths")
+    }
+
+    #[test]
+    fn a_table_comes_back_as_it_was() -> Tested {
+        let folder = tempfile::tempdir()?;
+        for rows in [0, 1, 5000] {
+            let path = folder.path().join(format!("{rows}.parquet"));
+            write(&table(rows), &[("b", "2".into()), ("a", "1".into())], File::create(&path)?, &path)?;
+            let back = read(&path)?;
+            assert_eq!(back.rows, table(rows));
+            assert_eq!(back.metadata["a"], "1");
+            assert_eq!(back.metadata["b"], "2");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_same_table_gives_the_same_bytes() -> Tested {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        write(&table(100), &[("k", "v".into())], &mut a, Path::new("a"))?;
+        write(&table(100), &[("k", "v".into())], &mut b, Path::new("b"))?;
+        assert_eq!(a, b);
+        Ok(())
+    }
+
+    #[test]
+    fn a_torn_table_is_damage_and_a_missing_one_is_io() -> Tested {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("t.parquet");
+        let mut bytes = Vec::new();
+        write(&table(100), &[], &mut bytes, &path)?;
+        std::fs::write(&path, &bytes[..bytes.len() - 1])?;
+        assert!(matches!(read(&path), Err(Error::Verify(_))));
+        assert!(matches!(read(&folder.path().join("none")), Err(Error::OutputIo { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_disk_is_output_io() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let error = write(&table(3), &[], Full, Path::new("t")).expect_err("full");
+        assert!(matches!(error, Error::OutputIo { .. }), "{error}");
+    }
+}
