@@ -88,11 +88,11 @@ impl<'a> Anatomy<'a> {
         if depth < SKIN_PX - 1.0 {
             return SKIN_HU;
         }
-        let bone_from = SKIN_PX + self.head.scalp_px + 0.8 * self.scalp.at(v, u);
         let inside = self.inner_depth(u, v);
         if inside > 1.0 {
             return self.inside_skull(u, v, inside);
         }
+        let bone_from = SKIN_PX + self.head.scalp_px + 0.8 * self.scalp.at(v, u);
         let scalp = mix(SKIN_HU, self.scalp_hu(u, v), step(depth - SKIN_PX));
         let skull = mix(scalp, self.skull_hu(u, v, depth - bone_from, -inside), step(depth - bone_from));
         if inside > -1.0 { mix(skull, self.inside_skull(u, v, inside), step(inside)) } else { skull }
@@ -100,9 +100,14 @@ impl<'a> Anatomy<'a> {
 
     /// Distance to the inner table, positive inside: bone is thicker front and back, and uneven.
     fn inner_depth(&self, u: f64, v: f64) -> f64 {
+        let depth = ellipse_depth(u, v, self.brain);
+        let near = ramp(depth, 60.0, 30.0);
+        if near == 0.0 {
+            return depth;
+        }
         let ends = ramp((v / self.brain.1).abs(), 0.70, 1.10);
         let uneven = 1.8 * self.clouds.at(u, v) + 1.2 * self.folds.at(v, u);
-        ellipse_depth(u, v, self.brain) - self.sinus(u, v, 11.0) - 5.0 * ends - uneven
+        depth - self.sinus(u, v, 11.0) - near * (5.0 * ends + uneven)
     }
 
     /// Fat in lobules, but for the temples: the muscles there join the skin to the skull, so that
@@ -144,18 +149,27 @@ impl<'a> Anatomy<'a> {
 
     /// Grey and white matter, the spaces of fluid in and around them, the falx.
     fn brain_hu(&self, u: f64, v: f64, inside: f64) -> f64 {
-        let fold = 0.75 * self.folds.at(u, v) + 0.25 * self.fine_folds.at(u, v);
-        let crest = fold.abs();
-        let gap = 1.2 + 0.9 * self.head.sulcus_px * (0.6 + 0.4 * self.clouds.at(u, v));
-        let reach = ramp(inside, 38.0, 20.0);
-        let cortex = ramp(inside, gap + 11.0, gap + 7.0).max(ramp(crest, 0.24, 0.16) * ramp(inside, 44.0, 30.0));
+        let clouds = self.clouds.at(u, v);
+        let (gap, cortex, sulcus) = self.surface(u, v, inside, clouds);
         let nuclei = step(deepest(&self.nuclei, u.abs(), v) / 2.0);
-        let matter = mix(WHITE_HU, GREY_HU, cortex.max(nuclei)) + 1.5 * self.clouds.at(v, u);
+        let matter = mix(WHITE_HU, GREY_HU, cortex.max(nuclei)) + 1.5 * clouds;
         // hard rays are lost in the skull: brain close to bone reads a little high
         let matter = matter + 4.0 * ramp(inside, 30.0, 2.0);
-        let sulcus = ramp(crest, 0.045 * self.head.sulcus_px, 0.0) * reach;
         let fluid = sulcus.max(step(gap - inside)).max(self.fluid(u, v));
         mix(mix(matter, CSF_HU, fluid), FALX_HU, self.falx(u, v, inside))
+    }
+
+    /// The surface of the brain: width of the gap below the skull (px), share of cortex, share of
+    /// fluid in the furrows.
+    fn surface(&self, u: f64, v: f64, inside: f64, clouds: f64) -> (f64, f64, f64) {
+        let gap = 1.2 + 0.9 * self.head.sulcus_px * (0.6 + 0.4 * clouds);
+        if inside > 44.0 {
+            return (gap, 0.0, 0.0);
+        }
+        let crest = (0.75 * self.folds.at(u, v) + 0.25 * self.fine_folds.at(u, v)).abs();
+        let ribbon = ramp(crest, 0.24, 0.16) * ramp(inside, 44.0, 30.0);
+        let cortex = ramp(inside, gap + 11.0, gap + 7.0).max(ribbon);
+        (gap, cortex, ramp(crest, 0.045 * self.head.sulcus_px, 0.0) * ramp(inside, 38.0, 20.0))
     }
 
     /// Share of fluid from the ventricles, the cisterns and the gap between the halves.

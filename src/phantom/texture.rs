@@ -41,8 +41,9 @@ impl Random {
 /// Neighbouring planes of one seed are alike, so that a fold of the brain goes on from slice to slice.
 #[derive(Debug)]
 pub(crate) struct Texture {
-    lattice: Array2<f32>,
-    cell_px: f64,
+    lattice: Vec<f32>,
+    side: usize,
+    cells_per_px: f64,
     reach: f64,
 }
 
@@ -57,23 +58,27 @@ impl Texture {
             let bits = Random::new(&[seed, row as u64, column as u64, plane as i64 as u64]).bits();
             (bits >> 40) as f32 / (1 << 23) as f32 - 1.0
         };
-        let lattice = Array2::from_shape_fn((side, side), |(row, column)| {
+        let point = |index: usize| {
+            let (row, column) = (index / side, index % side);
             let (here, next) = (at(row, column, plane), at(row, column, plane + 1.0));
             here + (next - here) * share
-        });
-        Texture { lattice, cell_px, reach }
+        };
+        Texture { lattice: (0..side * side).map(point).collect(), side, cells_per_px: 1.0 / cell_px, reach }
     }
 
     /// The field at (u, v), in -1..1.
     pub(crate) fn at(&self, u: f64, v: f64) -> f64 {
-        let limit = self.lattice.nrows() as f64 - 1.001;
-        let x = (u / self.cell_px + self.reach).clamp(0.0, limit);
-        let y = (v / self.cell_px + self.reach).clamp(0.0, limit);
+        let limit = self.side as f64 - 1.001;
+        let x = (u * self.cells_per_px + self.reach).clamp(0.0, limit);
+        let y = (v * self.cells_per_px + self.reach).clamp(0.0, limit);
         let (column, row) = (x as usize, y as usize);
         let (right, down) = (fade(x - column as f64), fade(y - row as f64));
-        let get = |r: usize, c: usize| f64::from(self.lattice[[r, c]]);
-        let top = get(row, column) + (get(row, column + 1) - get(row, column)) * right;
-        let bottom = get(row + 1, column) + (get(row + 1, column + 1) - get(row + 1, column)) * right;
+        let between = |row: usize| {
+            let points = &self.lattice[row * self.side + column..][..2];
+            let (left, next) = (f64::from(points[0]), f64::from(points[1]));
+            left + (next - left) * right
+        };
+        let (top, bottom) = (between(row), between(row + 1));
         top + (bottom - top) * down
     }
 }
@@ -92,22 +97,29 @@ pub(crate) fn grain(seeds: &[u64], size: usize) -> Array2<f32> {
     const SMOOTHED: f32 = 70.0;
     let mut random = Random::new(seeds);
     let wide = size + 4;
-    let across = (0..wide).flat_map(|_| {
-        let white: Vec<i32> = (0..wide).map(|_| white_sample(random.bits())).collect();
-        (0..size).map(move |column| binomial(|k| white[column + k])).collect::<Vec<i32>>()
-    });
-    let across: Vec<i32> = across.collect();
-    Array2::from_shape_fn((size, size), |(row, column)| {
-        binomial(|k| across[(row + k) * size + column]) as f32 / (WHITE_SIGMA * SMOOTHED)
-    })
+    let mut white = vec![0; wide];
+    let mut across = Array2::<i32>::zeros((wide, size));
+    for mut row in across.outer_iter_mut() {
+        white.fill_with(|| white_sample(random.bits()));
+        row.iter_mut().zip(white.windows(5)).for_each(|(out, w)| *out = binomial([w[0], w[1], w[2], w[3], w[4]]));
+    }
+    let mut grain = Array2::zeros((size, size));
+    for (row, mut out) in grain.outer_iter_mut().enumerate() {
+        let rows: [_; 5] = std::array::from_fn(|k| across.row(row + k));
+        for (column, out) in out.iter_mut().enumerate() {
+            *out = binomial(rows.map(|row| row[column])) as f32 / (WHITE_SIGMA * SMOOTHED);
+        }
+    }
+    grain
 }
 
 fn white_sample(bits: u64) -> i32 {
     (0..4).map(|k| (bits >> (16 * k) & 0xffff) as i32).sum::<i32>() - 2 * 0xffff
 }
 
-fn binomial(sample: impl Fn(usize) -> i32) -> i32 {
-    sample(0) + sample(4) + 4 * (sample(1) + sample(3)) + 6 * sample(2)
+fn binomial(samples: [i32; 5]) -> i32 {
+    let [a, b, c, d, e] = samples;
+    a + e + 4 * (b + d) + 6 * c
 }
 
 #[cfg(test)]
