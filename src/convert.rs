@@ -94,7 +94,8 @@ impl<'a> Conversion<'a> {
             (planning.join(), converted)
         });
         let (plan, mut tally) = planned.map_err(|_| Error::Bug("the planner panicked".into()))?;
-        tally += &converted?;
+        // The plan alone says what was found; the line, what became of it. So neither can hide a loss.
+        tally += &Tally { found: 0, ..converted? };
         tally.check()?;
         Ok(Summary { tally, plan, max_rejects: self.options.max_rejects })
     }

@@ -2,8 +2,16 @@
 
 #![allow(missing_docs, reason = "tests are read, not linked to")]
 
+mod archive;
 mod cli;
 mod compliance;
+mod crash;
+mod equivalence;
 mod made;
+mod memory;
+mod phantoms;
+mod privacy;
+mod real_heads;
 mod schemas;
+mod shards;
 mod slice_table;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dcmshard::phantom::write_multiframe;
+use dcmshard::phantom::{Head, PhantomOptions, write_multiframe};
 
 use crate::cli::dcmshard;
 use crate::shards::rows;
@@ -22,7 +22,8 @@ fn a_300_frame_file_first_in_order_ends_within_64_mib() {
     let temp = tempfile::tempdir().expect("a temporary folder");
     let (src, out) = (temp.path().join("src"), temp.path().join("out"));
     fs::create_dir(&src).expect("can be made");
-    write_multiframe(&src.join("multi.dcm"), 300, 512).expect("can be written");
+    let head = Head::new(0, &PhantomOptions::default());
+    write_multiframe(&src.join("multi.dcm"), 300, &head).expect("can be written");
     let size = fs::metadata(src.join("multi.dcm")).expect("stands").len();
     assert!(size > 150 << 20, "{size} bytes");
     let path = |path: &std::path::Path| path.display().to_string();
