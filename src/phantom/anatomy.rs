@@ -30,6 +30,8 @@ const CALCIFICATION_HU: f64 = 220.0;
 pub(crate) struct Anatomy<'a> {
     head: &'a Head,
     height: f64,
+    /// The bleed, where it is in this slice, and its radius here.
+    bleed: Option<(&'a Bleed, f64)>,
     /// Half axes (u, v) of the outline and of the inside of the skull.
     outline: (f64, f64),
     brain: (f64, f64),
@@ -62,6 +64,7 @@ impl<'a> Anatomy<'a> {
         Anatomy {
             head,
             height,
+            bleed: head.bleed().and_then(|bleed| Some((bleed, bleed.radius_at(height)?))),
             outline: (half(outline.minor_px), half(outline.major_px)),
             brain,
             scalp: texture(1, 26.0),
@@ -142,7 +145,7 @@ impl<'a> Anatomy<'a> {
         let shift = |texture: &Texture| (6.0 * texture.at(u, v) + 1.8 * texture.at(2.6 * v, 2.6 * u)) * calm;
         let (x, y) = (u + shift(&self.warp.0), v + shift(&self.warp.1));
         let hu = self.brain_hu(x, y, inside);
-        let hu = self.bleed_hu(x, y, inside, hu);
+        let hu = self.bleed_hu(u, v, inside, hu);
         let hu = mix(hu, CALCIFICATION_HU, step(deepest(&self.calcifications, x.abs(), y)));
         self.base_hu(x, y, hu)
     }
@@ -204,12 +207,8 @@ impl<'a> Anatomy<'a> {
 
     /// `brain` with blood over it, and the dark rim of swelling around a clot.
     fn bleed_hu(&self, u: f64, v: f64, inside: f64, brain: f64) -> f64 {
-        let Some(bleed) = self.head.bleed() else { return brain };
-        let radius = bleed.radius_at(self.height);
-        if radius < 2.0 {
-            return brain;
-        }
-        let rough = 4.0 * self.warp.0.at(2.0 * v, 2.0 * u);
+        let Some((bleed, radius)) = self.bleed else { return brain };
+        let rough = 0.2 * radius * self.warp.0.at(2.0 * v, 2.0 * u);
         match bleed.kind {
             BleedKind::Intracerebral => self.clot(bleed, u, v, radius + rough, brain),
             BleedKind::Subdural => {
@@ -222,7 +221,8 @@ impl<'a> Anatomy<'a> {
     }
 
     fn clot(&self, bleed: &Bleed, u: f64, v: f64, radius: f64, brain: f64) -> f64 {
-        let (du, dv) = (u - bleed.center.0 * self.brain.0, v - bleed.center.1 * self.brain.1);
+        let middle = bleed.middle(radius, self.brain);
+        let (du, dv) = (u - middle.0, v - middle.1);
         let depth = radius - (1.3 * du * du + 0.75 * dv * dv).sqrt();
         let swollen = mix(brain, brain.min(20.0), ramp(depth, -0.5 * radius, -0.1 * radius));
         mix(swollen, bleed.hu + 3.0 * self.clouds.at(2.0 * u, 2.0 * v), step(depth))

@@ -115,9 +115,19 @@ pub struct Bleed {
 }
 
 impl Bleed {
-    /// Its radius or thickness at a height, 0 where there is none.
-    pub(crate) fn radius_at(&self, height: f64) -> f64 {
-        self.radius_px * bump(height, self.heights.0, self.heights.1).sqrt()
+    /// Its radius or thickness at a height; `None` where there is none: nothing is thinner than 8 px.
+    pub(crate) fn radius_at(&self, height: f64) -> Option<f64> {
+        let radius = self.radius_px * bump(height, self.heights.0, self.heights.1).sqrt();
+        (radius >= 8.0).then_some(radius)
+    }
+
+    /// Its middle (u, v) in a brain with these half axes.
+    pub(crate) fn middle(&self, radius: f64, brain: (f64, f64)) -> (f64, f64) {
+        let u = match self.kind {
+            BleedKind::Intracerebral => self.center.0 * brain.0,
+            BleedKind::Subdural => self.center.0.signum() * (brain.0 - 0.5 * radius),
+        };
+        (u, self.center.1 * brain.1)
     }
 }
 
@@ -237,11 +247,10 @@ impl Head {
     /// Centre (row, column) and radius of the bleed in a slice, px; `None` where there is none.
     pub fn bleed_place(&self, slice: u32) -> Option<(f64, f64, f64)> {
         let bleed = self.bleed.as_ref()?;
-        let radius = bleed.radius_at(self.height(slice)) * self.scale();
-        let (half_u, half_v) = self.brain_half_axes(slice);
-        let (u, v) = (bleed.center.0 * half_u * self.scale(), bleed.center.1 * half_v * self.scale());
-        let (column, row) = self.outline(slice).head_to_image().apply(u, v);
-        (radius >= 2.0 * self.scale()).then_some((row, column, radius))
+        let radius = bleed.radius_at(self.height(slice))?;
+        let (u, v) = bleed.middle(radius, self.brain_half_axes(slice));
+        let (column, row) = self.outline(slice).head_to_image().apply(u * self.scale(), v * self.scale());
+        Some((row, column, radius * self.scale()))
     }
 
     /// Half axes (u, v) of the inside of the skull in a slice, px of 512.
@@ -277,6 +286,6 @@ fn bleed(index: u32, seed: u64) -> Option<Bleed> {
         Bleed { kind: BleedKind::Intracerebral, hu, center, radius_px, heights }
     } else {
         let (radius_px, heights) = (between(10.0, 15.0), (low, low + 0.45));
-        Bleed { kind: BleedKind::Subdural, hu, center: (side * 0.93, -0.12), radius_px, heights }
+        Bleed { kind: BleedKind::Subdural, hu, center: (side, -0.12), radius_px, heights }
     })
 }
