@@ -9,6 +9,7 @@ mod crash;
 mod equivalence;
 mod made;
 mod memory;
+mod parity;
 mod phantoms;
 mod privacy;
 mod real_heads;
