@@ -34,7 +34,8 @@ impl Contour {
     /// It runs through pixel centres, so that one pixel and a line have none.
     pub fn area(&self) -> f64 {
         let next = self.points.iter().cycle().skip(1);
-        let cross = |a: &Point, b: &Point| i64::from(a.column) * i64::from(b.row) - i64::from(a.row) * i64::from(b.column);
+        let cross =
+            |a: &Point, b: &Point| i64::from(a.column) * i64::from(b.row) - i64::from(a.row) * i64::from(b.column);
         let twice: i64 = self.points.iter().zip(next).map(|(a, b)| cross(a, b)).sum();
         twice.unsigned_abs() as f64 / 2.0
     }
