@@ -159,3 +159,118 @@ fn extent<T: Stored>(stored: ArrayView3<'_, T>) -> (i64, i64) {
 pub fn count_padding<T: Stored>(stored: ArrayView3<'_, T>, padding: &RangeInclusive<i64>) -> usize {
     stored.iter().filter(|&&value| padding.contains(&value.into())).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array1;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn rescale(slope: f64, intercept: f64, rounding: Rounding) -> Rescale {
+        Rescale { slope, intercept, rounding, padding: None }
+    }
+
+    fn row<T: Clone>(stored: &[T]) -> Array3<T> {
+        let row = Array1::from(stored.to_vec());
+        row.into_shape_with_order((1, 1, stored.len())).expect("one row")
+    }
+
+    fn hu_of<T: Stored>(rescale: &Rescale, stored: &[T]) -> Result<Vec<i16>, Fault> {
+        rescale.apply(row(stored).view()).map(|hu| hu.into_iter().collect())
+    }
+
+    /// The plain version: one pixel in f64, its HU by searching.
+    fn plain(rescale: &Rescale, stored: i64) -> Option<i16> {
+        if rescale.padding.as_ref().is_some_and(|padding| padding.contains(&stored)) {
+            return Some(-1024);
+        }
+        let exact = stored as f64 * rescale.slope + rescale.intercept;
+        let near = |hu: &i32| match rescale.rounding {
+            Rounding::HalfUp => exact - f64::from(*hu) >= -0.5 && exact - f64::from(*hu) < 0.5,
+            Rounding::Down => f64::from(*hu) <= exact && exact - f64::from(*hu) < 1.0,
+            Rounding::Up => f64::from(*hu) >= exact && f64::from(*hu) - exact < 1.0,
+        };
+        let guess = exact.clamp(-1e6, 1e6) as i32;
+        let hu = if exact < -2000.0 { -2000 } else { (guess - 2..=guess + 2).find(near)? };
+        i16::try_from(hu.max(-1024)).ok()
+    }
+
+    #[test]
+    fn integers_by_eye() {
+        let ct = rescale(1.0, -1024.0, Rounding::HalfUp);
+        assert!(ct.is_integer());
+        assert_eq!(hu_of(&ct, &[0u16, 1024, 1064, 4095]), Ok(vec![-1024, 0, 40, 3071]));
+        assert_eq!(hu_of(&ct, &[-2000i16, 33]), Ok(vec![-1024, -991]));
+    }
+
+    #[test]
+    fn fractions_by_eye() {
+        // 0.5 * 1 - 0.5 = 0, then 0.5, 1, 1.5; and -1.0, -1.5.
+        for (rounding, want) in [
+            (Rounding::HalfUp, vec![0, 1, 1, 2, -1, -1]),
+            (Rounding::Down, vec![0, 0, 1, 1, -1, -2]),
+            (Rounding::Up, vec![0, 1, 1, 2, -1, -1]),
+        ] {
+            assert_eq!(hu_of(&rescale(0.5, -0.5, rounding), &[1i16, 2, 3, 4, -1, -2]), Ok(want), "{rounding:?}");
+        }
+        assert_eq!(Rounding::HalfUp.round(0.499_999_999_999_999_94), 0.0);
+    }
+
+    #[test]
+    fn padding_is_air_and_cannot_be_out_of_range() {
+        for slope in [1.0, 2.0] {
+            let padded = Rescale { padding: Some(63536..=65535), ..rescale(slope, -1024.0, Rounding::HalfUp) };
+            let stored = [63535u16 - 50000, 63536, 65535, 1024];
+            assert_eq!(hu_of(&padded, &stored).map(|hu| hu[1..3].to_vec()), Ok(vec![-1024, -1024]), "slope {slope}");
+            assert_eq!(count_padding(row(&stored).view(), &(63536..=65535)), 2);
+        }
+    }
+
+    #[test]
+    fn above_16_bits_is_a_fault_with_the_value() {
+        for (slope, intercept, highest) in [(1.0, 0.0, "40000"), (2.0, 1.0, "80001"), (1.5, 0.5, "60001")] {
+            let fault = hu_of(&rescale(slope, intercept, Rounding::HalfUp), &[0u16, 40000, 7]);
+            let Err(fault) = fault else { panic!("slope {slope}: {fault:?}, expected a fault") };
+            assert_eq!(fault.reason, Reason::HuRange);
+            assert!(fault.detail.contains(highest), "{fault}");
+        }
+        let most = rescale(2.0, 1.0, Rounding::HalfUp);
+        assert_eq!(hu_of(&most, &[16383u16]), Ok(vec![32767]));
+    }
+
+    #[test]
+    fn values_of_32_bits_do_not_wrap() {
+        let ct = rescale(1.0, -1024.0, Rounding::HalfUp);
+        assert!(hu_of(&ct, &[i32::MAX]).is_err());
+        assert_eq!(hu_of(&ct, &[i32::MIN, 1064]), Ok(vec![-1024, 40]));
+        let far = Rescale { padding: Some(5_000_000..=6_000_000), ..ct };
+        assert_eq!(hu_of(&far, &[5_500_000, 1064]), Ok(vec![-1024, 40]));
+        assert!(hu_of(&far, &[7_000_000, 1064]).is_err());
+        let fraction = rescale(1e-6, 0.0, Rounding::HalfUp);
+        assert_eq!(hu_of(&fraction, &[i32::MIN, 40_000_000]), Ok(vec![-1024, 40]));
+    }
+
+    fn check<T: Stored + std::fmt::Debug>(rescale: &Rescale, stored: &[T]) -> Result<(), TestCaseError> {
+        let want: Option<Vec<i16>> = stored.iter().map(|&value| plain(rescale, value.into())).collect();
+        prop_assert_eq!(hu_of(rescale, stored).ok(), want, "{:?}", stored);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn every_type_is_the_plain_value(
+            unsigned in vec(any::<u16>(), 1..40), signed in vec(any::<i16>(), 1..40), wide in vec(-70000i32..70000, 1..40),
+            slope in prop_oneof![Just(1.0), Just(0.5), Just(-1.0), -2.0..2.0],
+            intercept in prop_oneof![Just(0.0), Just(-1024.0), Just(-8192.5), -2000.0..2000.0],
+            rounding in prop_oneof![Just(Rounding::HalfUp), Just(Rounding::Down), Just(Rounding::Up)],
+            padding in proptest::option::of((-3000i64..3000, 0i64..3000)),
+        ) {
+            let padding = padding.map(|(first, more)| first..=first + more);
+            let rescale = Rescale { slope, intercept, rounding, padding };
+            check(&rescale, &unsigned)?;
+            check(&rescale, &signed)?;
+            check(&rescale, &wide)?;
+        }
+    }
+}
