@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, s};
 
 use super::affine::Affine;
 use super::mask::{Mask, Rectangle};
@@ -167,7 +167,18 @@ fn for_each_run(words: &[u64], mut each: impl FnMut(Range<usize>)) {
 
 /// The rows and columns from the first to the last pixel that is not 0; `None` where all are 0.
 pub fn nonzero_box(image: ArrayView2<'_, u8>) -> Option<Rectangle> {
-    Mask::of(image, |pixel| pixel != 0).bounding_box()
+    let mut any = Array1::zeros(image.dim().1);
+    let mut rows = None;
+    for (index, row) in image.outer_iter().enumerate() {
+        if row.iter().fold(0, |any, pixel| any | pixel) != 0 {
+            any |= &row;
+            rows = Some((rows.map_or(index, |(first, _)| first), index + 1));
+        }
+    }
+    let (top, bottom) = rows?;
+    let left = any.iter().position(|&pixel: &u8| pixel != 0)?;
+    let right = any.iter().rposition(|&pixel| pixel != 0)? + 1;
+    Some(Rectangle { top, left, bottom, right })
 }
 
 #[cfg(test)]
@@ -275,6 +286,14 @@ mod tests {
         let (column, row) = fit.map().apply(450.5, 300.5);
         assert!((x / mass + fit.to.left as f64 - column).abs() < 0.25, "{}, expected {column}", x / mass);
         assert!((y / mass + fit.to.top as f64 - row).abs() < 0.25, "{}, expected {row}", y / mass);
+    }
+
+    proptest! {
+        #[test]
+        fn nonzero_box_is_that_of_the_mask(rows in 1usize..6, columns in 1usize..9, set in vec(0usize..54, 0..4)) {
+            let image = Array2::from_shape_fn((rows, columns), |(r, c)| u8::from(set.contains(&(r * columns + c))));
+            prop_assert_eq!(nonzero_box(image.view()), Mask::of(image.view(), |pixel| pixel != 0).bounding_box());
+        }
     }
 
     #[test]

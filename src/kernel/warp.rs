@@ -57,10 +57,11 @@ pub fn mask(source: &Mask, map: &Affine) -> Mask {
         let walk = lookup.row(row).moved_by_half();
         let span = walk.within(columns, set.left as i64..set.right as i64, set.top as i64..set.bottom as i64);
         let words = turned.row_mut(row);
-        for column in span {
-            let (from_column, from_row) = (walk.column.pixel(column) as usize, walk.row.pixel(column) as usize);
-            let bit = source.row(from_row)[from_column / 64] >> (from_column % 64) & 1;
-            words[column / 64] |= bit << (column % 64);
+        for (index, word) in words.iter_mut().enumerate().take(span.end.div_ceil(64)).skip(span.start / 64) {
+            for column in span.start.max(index * 64)..span.end.min(index * 64 + 64) {
+                let (from_column, from_row) = (walk.column.pixel(column) as usize, walk.row.pixel(column) as usize);
+                *word |= (source.row(from_row)[from_column / 64] >> (from_column % 64) & 1) << (column % 64);
+            }
         }
     }
     turned
@@ -80,6 +81,10 @@ type Lanes = [f32; LANES];
 trait Sample: Copy {
     /// Whether [`Sample::finish`] looks at the taps' range.
     const CLAMPED: bool;
+    /// Bits of a pixel.
+    const BITS: u32;
+    /// Words that four neighbours fill.
+    const WORDS: usize = Self::BITS as usize / 8;
     /// Packs four neighbours of one row.
     fn pack(four: [Self; 4]) -> [u32; 2];
     /// Unpacks neighbour `i`.
@@ -92,6 +97,7 @@ trait Sample: Copy {
 
 impl Sample for u8 {
     const CLAMPED: bool = false;
+    const BITS: u32 = 8;
 
     #[inline(always)]
     fn pack(four: [u8; 4]) -> [u32; 2] {
@@ -116,6 +122,7 @@ impl Sample for u8 {
 
 impl Sample for i16 {
     const CLAMPED: bool = true;
+    const BITS: u32 = 16;
 
     #[inline(always)]
     fn pack([a, b, c, d]: [i16; 4]) -> [u32; 2] {
@@ -230,12 +237,21 @@ impl<T: Sample> Frame<T> {
                 start = start.wrapping_add(self.stride);
             }
         }
-        // Half of a masked image is 0, and 0 interpolates to 0.
-        if taps.as_flattened().as_flattened().iter().fold(0, |any, word| any | word) == 0 {
-            return [T::from_bits(0); LANES];
+        match same_everywhere::<T>(&taps) {
+            Some(pixel) => [pixel; LANES],
+            None => interpolate(&taps, &fractions(&columns), &fractions(&rows)),
         }
-        interpolate(&taps, &fractions(&columns), &fractions(&rows))
     }
+}
+
+/// The pixel that every tap is, if they all are the same: then so is the result. Half of a masked
+/// image is background, a fifth of any CT lies outside the circle of reconstruction.
+#[inline(always)]
+fn same_everywhere<T: Sample>(taps: &Taps) -> Option<T> {
+    let first = taps[0][0][0];
+    let words = taps.iter().flat_map(|words| words[..T::WORDS].as_flattened());
+    let differences = words.fold(first ^ first.rotate_left(T::BITS), |differences, word| differences | (word ^ first));
+    (differences == 0).then(|| T::from_bits(first))
 }
 
 /// How far positions lie past their pixels, 0 to below 1, cut to 24 bits so that f32 holds it exactly.
@@ -295,7 +311,7 @@ fn weights(fractions: &Lanes) -> [Lanes; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
+    use ndarray::{array, s};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -413,6 +429,21 @@ mod tests {
         let image = array![[10u8, 20, 30], [40, 50, 60]];
         let moved = bicubic_u8(image.view(), &Affine::translation(1.0, 0.0), 7);
         assert_eq!(moved, array![[7, 10, 20], [7, 40, 50]]);
+    }
+
+    #[test]
+    fn a_uniform_image_stays_as_it_is() {
+        for value in [i16::MIN, -1024, 0, 77, i16::MAX] {
+            let image = Array2::from_elem((20, 30), value);
+            let mut dotted = image.clone();
+            dotted[(0, 0)] ^= 1;
+            let map = Affine::turn_clockwise(33.0, 14.0, 9.0);
+            assert_eq!(bicubic_i16(image.view(), &map, value), image);
+            let far = s![5..15, 15..25];
+            assert_eq!(bicubic_i16(dotted.view(), &map, value).slice(far), image.slice(far));
+        }
+        let white = Array2::from_elem((20, 30), 255u8);
+        assert_eq!(bicubic_u8(white.view(), &Affine::turn_clockwise(33.0, 14.0, 9.0), 255), white);
     }
 
     #[test]

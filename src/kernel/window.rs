@@ -1,6 +1,6 @@
 //! Windows of HU: the guide that finds the head, and 8-bit channels.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Zip};
 
 /// HU clipped to `[low, high]`, as offsets from `low` rounded up; (row, column).
 ///
@@ -9,9 +9,11 @@ use ndarray::{Array2, ArrayView2};
 /// are 65535.
 pub fn guide(hu: ArrayView2<'_, i16>, low: f64, high: f64) -> Array2<u16> {
     // For an integer HU, ceil(HU - low) is HU - floor(low).
-    let base = low.floor().clamp(-1e9, 1e9) as i32;
+    let base = low.floor().clamp(-1e9, 1e9) as i32; // so that no difference overflows
     let top = (high - low).ceil().clamp(0.0, f64::from(u16::MAX)) as i32;
-    hu.map(|&hu| (i32::from(hu) - base).clamp(0, top) as u16)
+    let mut guide = Array2::zeros(hu.dim());
+    Zip::from(&mut guide).and(hu).for_each(|guide, &hu| *guide = i32::from(hu).wrapping_sub(base).clamp(0, top) as u16);
+    guide
 }
 
 /// `floor((HU - low) * 255 / (high - low) + 0.5)`, clamped to 0..=255, for every HU there is: a
