@@ -20,43 +20,42 @@ pub struct Ellipse {
     closed: bool,
 }
 
-/// The ellipse of least squares, as OpenCV's `fitEllipse`, in two passes: a conic through the points gives
-/// the centre, a second fit with that centre the axes and the angle. Exactly 5 points go OpenCV's
-/// other way, which always finds an ellipse: see [`fit_direct`]. Sums run in the order of the
-/// points.
+/// The ellipse of least squares, as OpenCV's `fitEllipse`, in two passes: a conic through the points
+/// gives the centre, a second fit with that centre the axes and the angle. Exactly 5 points go
+/// OpenCV's other way, which looks among ellipses only. Sums run in the order of the points.
 ///
 /// `None` for fewer than 5 points, and where the points do not determine a conic (all on one or
-/// two lines). OpenCV then moves them by a random amount and fits the result; here they are moved by a
-/// fixed pattern first, so that a nearly determined conic is still found.
+/// two lines). OpenCV then moves them by random amounts and fits the result; here they are moved
+/// by a fixed pattern once, so that a nearly determined conic is still found.
 ///
-/// Where the best conic is a hyperbola, the "axes" are those OpenCV reports.
+/// Where the best conic is a hyperbola, the "axes" are those OpenCV reports, and the standard error
+/// of the angle is infinite.
 ///
 /// # Source
 /// OpenCV 5.0.0, `modules/geometry/src/shapedescr.cpp`, fitEllipse (algorithm by D. Weiss).
 pub fn fit(points: &[Point]) -> Option<Ellipse> {
     let frame = Frame::of(points)?;
     let near: Vec<[f64; 2]> = points.iter().map(|point| frame.near(point)).collect();
-    if let Ok(five) = <&[_; 5]>::try_from(&near[..])
-        && let Some(ellipse) = fit_direct(five)
-    {
-        return Some(frame.far(ellipse));
-    }
+    let direct = <&[_; 5]>::try_from(&near[..]).ok().and_then(fit_direct);
+    // A thousandth of the mean offset.
+    let ellipse = direct.or_else(|| fit_two_pass(&near, frame.mean_offset_px * frame.scale * 1e-3))?;
+    Some(frame.far(ellipse)).filter(|e| e.major_px.is_finite() && e.minor_px.is_finite())
+}
+
+/// OpenCV's `fitEllipseNoDirect`; points that determine no conic are moved to the corners of a
+/// square in turn, by `shake`.
+fn fit_two_pass(points: &[[f64; 2]], shake: f64) -> Option<Ellipse> {
     let form = |&[x, y]: &[f64; 2]| [x * x, y * y, x * y, x, y];
-    let conic = least_squares(near.iter().map(form)).or_else(|| {
-        // Four corners of a square in turn, a thousandth of the mean distance large.
-        let by = frame.mean_offset_px * frame.scale * 1e-3;
-        let shaken = |(i, &[x, y]): (usize, &[f64; 2])| {
-            form(&[if i & 1 == 0 { x - by } else { x + by }, if i & 2 == 0 { y - by } else { y + by }])
-        };
-        least_squares(near.iter().enumerate().map(shaken))
+    let conic = least_squares(points.iter().map(form)).or_else(|| {
+        let by = |bit: usize| if bit == 0 { -shake } else { shake };
+        least_squares(points.iter().enumerate().map(|(i, &[x, y])| form(&[x + by(i & 1), y + by(i & 2)])))
     })?;
     let center = center_of(conic)?;
     let form = |&[x, y]: &[f64; 2]| {
         let (x, y) = (x - center[0], y - center[1]);
         [x * x, y * y, x * y]
     };
-    let ellipse = Ellipse::of_form(least_squares(near.iter().map(form))?, center);
-    Some(frame.far(ellipse)).filter(|e| e.major_px.is_finite() && e.minor_px.is_finite())
+    Some(Ellipse::of_form(least_squares(points.iter().map(form))?, center))
 }
 
 impl Ellipse {
@@ -90,7 +89,7 @@ impl Ellipse {
     /// sum(f G sin 2p) / S, S = sum((G sin 2p)^2), for outline deviations f. The deviations of
     /// an anatomical outline are smooth, hence correlated; what counts is their power at
     /// harmonic 2, which the fit has used up. It is estimated as the mean power of harmonics 3 to
-    /// [`HARMONICS`], of the sine terms only: what is alike on both sides of the long axis (an
+    /// 64, of the sine terms only: what is alike on both sides of the long axis (an
     /// egg, a box) turns no axis. Rounding to whole pixels, variance 1/12, is added:
     ///
     /// variance = mean over k of (sum(f G sin kp))^2 / S^2 + (1/12) / S
