@@ -89,6 +89,17 @@ impl Mask {
         *word = *word & !(1 << (column % 64)) | u64::from(value) << (column % 64);
     }
 
+    /// The mask with set and clear exchanged.
+    pub fn complement(&self) -> Mask {
+        let mut mask = self.clone();
+        mask.words.iter_mut().for_each(|word| *word = !*word);
+        if !self.columns.is_multiple_of(64) {
+            let used = !(!0 << (self.columns % 64));
+            mask.words.iter_mut().skip(self.words_per_row - 1).step_by(self.words_per_row).for_each(|w| *w &= used);
+        }
+        mask
+    }
+
     /// How many pixels are set.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
