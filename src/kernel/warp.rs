@@ -227,17 +227,18 @@ impl<T: Sample> Frame<T> {
     /// a masked image is background, a fifth of any CT lies outside the circle of reconstruction.
     #[inline(always)]
     fn fetch(&self, moved: &[&[T]; 4], columns: &[i64; LANES], rows: &[i64; LANES], taps: &mut Taps) -> Option<T> {
-        let at = |lane: usize| {
+        let mut starts = [0; LANES];
+        for lane in 0..LANES {
             let row = ((rows[lane] >> 32) as usize).wrapping_add(PADDING - 1);
             let column = ((columns[lane] >> 32) as usize).wrapping_add(PADDING - 1);
-            row.wrapping_mul(self.stride).wrapping_add(column)
-        };
-        let any = *moved[0].get(at(0))?;
+            starts[lane] = row.wrapping_mul(self.stride).wrapping_add(column);
+        }
+        let any = *moved[0].get(starts[0])?;
         let same = T::pack([any; 4]);
         let mut differences = 0;
-        for (lane, at) in (0..LANES).map(at).enumerate() {
+        for (lane, &start) in starts.iter().enumerate() {
             for r in 0..4 {
-                let Some(&[a, b, c, d]) = moved[r].get(at..at.wrapping_add(4)) else { continue };
+                let Some(&[a, b, c, d]) = moved[r].get(start..start.wrapping_add(4)) else { continue };
                 let word = T::pack([a, b, c, d]);
                 (taps[r][0][lane], taps[r][1][lane]) = (word as u32, (word >> 32) as u32);
                 differences |= word ^ same;
