@@ -66,18 +66,19 @@ pub fn shrink(source: ArrayView2<'_, i16>, size: usize) -> Array2<i16> {
     let dim = (shrunk(height, size, longer), shrunk(width, size, longer));
     let columns: Vec<Cover> = (0..dim.1).map(|column| Cover::new(column, width, size, longer)).collect();
     let mut result = Array2::zeros(dim);
-    let mut sums = vec![0; dim.1];
+    // Down first, because that runs along whole rows. Nothing overflows: the weights of a pixel add
+    // up to the longer side in each direction, so that no sum is above 2^15 * 2^16 * 2^16.
+    let mut sums = vec![0i64; width];
     for (row, mut line) in result.outer_iter_mut().enumerate() {
         let rows = Cover::new(row, height, size, longer);
         sums.fill(0);
-        for (source_row, row_weight) in rows.weights() {
-            let source = source.row(source_row);
-            for (sum, columns) in sums.iter_mut().zip(&columns) {
-                let across = columns.weights().map(|(column, weight)| i64::from(source[column]) * weight);
-                *sum += across.sum::<i64>() * row_weight;
+        for (source_row, weight) in rows.weights() {
+            for (sum, &pixel) in sums.iter_mut().zip(source.row(source_row)) {
+                *sum = sum.wrapping_add(i64::from(pixel).wrapping_mul(weight));
             }
         }
-        for ((pixel, sum), columns) in line.iter_mut().zip(&sums).zip(&columns) {
+        for (pixel, columns) in line.iter_mut().zip(&columns) {
+            let sum: i64 = columns.weights().map(|(column, weight)| sums[column] * weight).sum();
             let area = columns.total() * rows.total();
             *pixel = (2 * sum + area).div_euclid(2 * area) as i16;
         }

@@ -81,12 +81,8 @@ type Lanes = [f32; LANES];
 trait Sample: Copy {
     /// Whether [`Sample::finish`] looks at the taps' range.
     const CLAMPED: bool;
-    /// Bits of a pixel.
-    const BITS: u32;
-    /// Words that four neighbours fill.
-    const WORDS: usize = Self::BITS as usize / 8;
     /// Packs four neighbours of one row.
-    fn pack(four: [Self; 4]) -> [u32; 2];
+    fn pack(four: [Self; 4]) -> u64;
     /// Unpacks neighbour `i`.
     fn unpack(first: u32, second: u32, i: usize) -> f32;
     /// Rounds an interpolated value; `least` and `most` of its taps. The low bits are the pixel's.
@@ -97,11 +93,10 @@ trait Sample: Copy {
 
 impl Sample for u8 {
     const CLAMPED: bool = false;
-    const BITS: u32 = 8;
 
     #[inline(always)]
-    fn pack(four: [u8; 4]) -> [u32; 2] {
-        [u32::from_le_bytes(four), 0]
+    fn pack(four: [u8; 4]) -> u64 {
+        u64::from(u32::from_le_bytes(four))
     }
 
     #[inline(always)]
@@ -122,12 +117,11 @@ impl Sample for u8 {
 
 impl Sample for i16 {
     const CLAMPED: bool = true;
-    const BITS: u32 = 16;
 
     #[inline(always)]
-    fn pack([a, b, c, d]: [i16; 4]) -> [u32; 2] {
-        let pair = |low: i16, high: i16| u32::from(low as u16) | u32::from(high as u16) << 16;
-        [pair(a, b), pair(c, d)]
+    fn pack(four: [i16; 4]) -> u64 {
+        let [a, b, c, d] = four.map(|pixel| u64::from(pixel as u16));
+        a | b << 16 | c << 32 | d << 48
     }
 
     #[inline(always)]
@@ -212,46 +206,46 @@ impl<T: Sample> Frame<T> {
     /// Fills the part of one destination row that has a tap inside the source.
     fn turn_row(&self, walk: Walk, line: &mut [T]) {
         let touched = walk.within(line.len(), -2..self.columns as i64 + 1, -2..self.rows as i64 + 1);
+        // The same stretch of pixels, moved by 0 to 3 rows: one bounds check serves four rows of taps.
+        let reach = self.pixels.len().saturating_sub(3 * self.stride);
+        let moved = [0, 1, 2, 3].map(|rows| &self.pixels[rows * self.stride..][..reach]);
         let mut column = touched.start;
         for pixels in line[touched].chunks_mut(LANES) {
-            let turned = self.turn_lanes(&walk, column);
+            let (columns, rows) = (walk.column.positions(column), walk.row.positions(column));
+            let mut taps: Taps = [[[0; LANES]; 2]; 4];
+            let turned = match self.fetch(&moved, &columns, &rows, &mut taps) {
+                Some(pixel) => [pixel; LANES],
+                None => interpolate(&taps, &fractions(&columns), &fractions(&rows)),
+            };
             pixels.copy_from_slice(&turned[..pixels.len()]);
             column += LANES;
         }
     }
 
-    /// The pixels of [`LANES`] columns from `column`. Those past the part of the row that has a tap
-    /// inside may have any value.
+    /// Fills in the taps of [`LANES`] positions; of those that have no tap inside, they may be
+    /// anything. Says so where all taps are the same pixel, because then the result is too: half of
+    /// a masked image is background, a fifth of any CT lies outside the circle of reconstruction.
     #[inline(always)]
-    fn turn_lanes(&self, walk: &Walk, column: usize) -> [T; LANES] {
-        let (columns, rows) = (walk.column.positions(column), walk.row.positions(column));
-        let mut taps: Taps = [[[0; LANES]; 2]; 4];
+    fn fetch(&self, moved: &[&[T]; 4], columns: &[i64; LANES], rows: &[i64; LANES], taps: &mut Taps) -> Option<T> {
+        let mut starts = [0; LANES];
         for lane in 0..LANES {
             let row = ((rows[lane] >> 32) as usize).wrapping_add(PADDING - 1);
             let column = ((columns[lane] >> 32) as usize).wrapping_add(PADDING - 1);
-            let mut start = row.wrapping_mul(self.stride).wrapping_add(column);
-            for taps in &mut taps {
-                if let Some(&four) = self.pixels.get(start..).and_then(|rest| rest.first_chunk()) {
-                    [taps[0][lane], taps[1][lane]] = T::pack(four);
-                }
-                start = start.wrapping_add(self.stride);
+            starts[lane] = row.wrapping_mul(self.stride).wrapping_add(column);
+        }
+        let any = *moved[0].get(starts[0])?;
+        let same = T::pack([any; 4]);
+        let mut differences = 0;
+        for (lane, &start) in starts.iter().enumerate() {
+            for r in 0..4 {
+                let Some(&[a, b, c, d]) = moved[r].get(start..start.wrapping_add(4)) else { continue };
+                let word = T::pack([a, b, c, d]);
+                (taps[r][0][lane], taps[r][1][lane]) = (word as u32, (word >> 32) as u32);
+                differences |= word ^ same;
             }
         }
-        match same_everywhere::<T>(&taps) {
-            Some(pixel) => [pixel; LANES],
-            None => interpolate(&taps, &fractions(&columns), &fractions(&rows)),
-        }
+        (differences == 0).then_some(any)
     }
-}
-
-/// The pixel that every tap is, if they all are the same: then so is the result. Half of a masked
-/// image is background, a fifth of any CT lies outside the circle of reconstruction.
-#[inline(always)]
-fn same_everywhere<T: Sample>(taps: &Taps) -> Option<T> {
-    let first = taps[0][0][0];
-    let words = taps.iter().flat_map(|words| words[..T::WORDS].as_flattened());
-    let differences = words.fold(first ^ first.rotate_left(T::BITS), |differences, word| differences | (word ^ first));
-    (differences == 0).then(|| T::from_bits(first))
 }
 
 /// How far positions lie past their pixels, 0 to below 1, cut to 24 bits so that f32 holds it exactly.
