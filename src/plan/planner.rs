@@ -1,6 +1,8 @@
 //! The planner: segments of earlier runs, then new ones until the walk ends.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +13,15 @@ use super::paths::{self, Input, PathAt, stamp};
 use super::segment::{self, PlannedInput, Segment};
 use super::{SEGMENT_SLICES, complete_name, paths_name, segment_ledger_name, segment_name};
 use crate::decode::Examined;
-use crate::error::Error;
+use crate::error::{Error, ExitCode};
 use crate::identity::SourceId;
 use crate::reason::{Fault, Reason};
 use crate::recipe::Recipe;
+use crate::runner::Cancel;
 use crate::sink::dataset::{Dataset, remove, sha256_of};
 use crate::sink::ledger::{self, LedgerRow, Tally};
 use crate::sink::publish::OutputFolder;
+use crate::sink::shard::{KEY_ID, RECIPE_HASH};
 use crate::sink::table;
 use crate::slice::Bytes;
 use crate::source::{Found, Source, Walk, What};
@@ -62,6 +66,8 @@ pub struct Planner<'a> {
     examined: VecDeque<(Found, Examined)>,
     counts: PlanCounts,
     ended: bool,
+    cancel: Option<&'a Cancel>,
+    abandoned: Arc<AtomicBool>,
 }
 
 /// Where the next segment goes.
@@ -127,6 +133,8 @@ impl<'a> Planner<'a> {
             examined: VecDeque::new(),
             counts: PlanCounts::default(),
             ended: false,
+            cancel: None,
+            abandoned: Arc::default(),
         })
     }
 
@@ -135,6 +143,25 @@ impl<'a> Planner<'a> {
     pub fn with_segment_slices(mut self, slices: u64) -> Planner<'a> {
         self.segment_slices = slices.max(1);
         self
+    }
+
+    /// The same planner, which ends with [`Error::Interrupted`] soon after `cancel` asks for it.
+    pub fn with_cancel(mut self, cancel: &'a Cancel) -> Planner<'a> {
+        self.cancel = Some(cancel);
+        self
+    }
+
+    /// Plans on a thread of its own, so that the next segment is made while `consume` uses the last
+    /// one; at most one waits. What `consume` leaves is not planned.
+    pub fn ahead<R>(&mut self, consume: impl FnOnce(crossbeam_channel::IntoIter<Result<Segment, Error>>) -> R) -> R {
+        let abandoned = Arc::clone(&self.abandoned);
+        let (made, segments) = crossbeam_channel::bounded(0);
+        std::thread::scope(|scope| {
+            scope.spawn(move || self.try_for_each(|segment| made.send(segment)));
+            let result = consume(segments.into_iter());
+            abandoned.store(true, Ordering::Relaxed);
+            result
+        })
     }
 
     /// What it came across so far; whole once it has ended.
@@ -210,6 +237,9 @@ impl<'a> Planner<'a> {
     fn fill(&mut self) -> Result<Draft, Error> {
         let mut draft = Draft::new(self.sources);
         while !draft.is_full(self.segment_slices) {
+            if let Some(code) = self.asked_to_end() {
+                return Err(Error::Interrupted(code));
+            }
             if self.examined.is_empty() && !self.examine_next()? {
                 break;
             }
@@ -218,6 +248,11 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(draft)
+    }
+
+    fn asked_to_end(&self) -> Option<ExitCode> {
+        let abandoned = self.abandoned.load(Ordering::Relaxed).then_some(ExitCode::Interrupted);
+        self.cancel.and_then(Cancel::requested).or(abandoned)
     }
 
     /// Takes new inputs from the walk and examines them; false when the walk has ended.
@@ -308,7 +343,7 @@ impl<'a> Planner<'a> {
 
     /// What every file of the plan says of the data set it belongs to.
     fn stamps(&self) -> [(&'static str, String); 2] {
-        [("recipe_hash", self.dataset.recipe_hash.clone()), ("key_id", self.dataset.key.id())]
+        [(RECIPE_HASH, self.dataset.recipe_hash.clone()), (KEY_ID, self.dataset.key.id())]
     }
 }
 
