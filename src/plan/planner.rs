@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::{Deserialize, Serialize};
-
+use super::committed::{Committed, Complete, SegmentSummary};
 use super::draft::Draft;
 use super::examine::examine_all;
 use super::known::{Known, SopOwners, Standing};
@@ -13,14 +12,13 @@ use super::paths::{self, Input, PathAt, stamp};
 use super::segment::{self, PlannedInput, Segment};
 use super::{SEGMENT_SLICES, complete_name, paths_name, segment_ledger_name, segment_name};
 use crate::decode::Examined;
-use crate::error::{Error, ExitCode};
+use crate::error::Error;
 use crate::identity::SourceId;
 use crate::reason::{Fault, Reason};
 use crate::recipe::Recipe;
 use crate::runner::Cancel;
-use crate::sink::dataset::{Dataset, remove, sha256_of};
+use crate::sink::dataset::{Dataset, sha256_of};
 use crate::sink::ledger::{self, LedgerRow, Tally};
-use crate::sink::publish::OutputFolder;
 use crate::sink::shard::{KEY_ID, RECIPE_HASH};
 use crate::sink::table;
 use crate::slice::Bytes;
@@ -65,6 +63,7 @@ pub struct Planner<'a> {
     walk: Option<Walk<'a>>,
     examined: VecDeque<(Found, Examined)>,
     counts: PlanCounts,
+    tally: Tally,
     ended: bool,
     cancel: Option<&'a Cancel>,
     abandoned: Arc<AtomicBool>,
@@ -77,24 +76,6 @@ struct Place {
     index: u32,
     ordinal: u64,
     shard: u32,
-}
-
-/// The mark that a generation is planned to its end: `plan/gNNNNNN/complete.json`.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Complete {
-    pub generation: u32,
-    pub slices: u64,
-    pub not_planned: u64,
-    pub segments: Vec<SegmentSummary>,
-}
-
-/// One segment of a complete generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SegmentSummary {
-    pub index: u32,
-    pub slices: u64,
-    pub not_planned: u64,
-    pub sha256: String,
 }
 
 impl std::fmt::Debug for Planner<'_> {
@@ -132,6 +113,7 @@ impl<'a> Planner<'a> {
             walk: None,
             examined: VecDeque::new(),
             counts: PlanCounts::default(),
+            tally: Tally::default(),
             ended: false,
             cancel: None,
             abandoned: Arc::default(),
@@ -145,7 +127,8 @@ impl<'a> Planner<'a> {
         self
     }
 
-    /// The same planner, which ends with [`Error::Interrupted`] soon after `cancel` asks for it.
+    /// The same planner, which soon after `cancel` asks for the end has no next segment: what is
+    /// not committed then is planned by the next run.
     pub fn with_cancel(mut self, cancel: &'a Cancel) -> Planner<'a> {
         self.cancel = Some(cancel);
         self
@@ -157,7 +140,7 @@ impl<'a> Planner<'a> {
         let abandoned = Arc::clone(&self.abandoned);
         let (made, segments) = crossbeam_channel::bounded(0);
         std::thread::scope(|scope| {
-            scope.spawn(move || self.try_for_each(|segment| made.send(segment)));
+            scope.spawn(move || self.all(|segment| made.send(segment).is_ok()));
             let result = consume(segments.into_iter());
             abandoned.store(true, Ordering::Relaxed);
             result
@@ -167,6 +150,13 @@ impl<'a> Planner<'a> {
     /// What it came across so far; whole once it has ended.
     pub fn counts(&self) -> PlanCounts {
         self.counts
+    }
+
+    /// What the ledgers of all segments so far hold, those of earlier runs included: the inputs that
+    /// are not planned, `found` and by class. With the tally of the planned slices it makes the
+    /// whole.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     fn advance(&mut self) -> Result<Option<Segment>, Error> {
@@ -182,6 +172,9 @@ impl<'a> Planner<'a> {
             self.walk = Some(Walk::new(self.sources, &self.dataset.key)?);
         }
         let draft = self.fill()?;
+        if self.asked_to_end() {
+            return Ok(None);
+        }
         if draft.inputs.is_empty() {
             return self.complete().map(|()| None);
         }
@@ -236,10 +229,7 @@ impl<'a> Planner<'a> {
     /// Gathers new inputs in walk order until the segment is full or the walk has ended.
     fn fill(&mut self) -> Result<Draft, Error> {
         let mut draft = Draft::new(self.sources);
-        while !draft.is_full(self.segment_slices) {
-            if let Some(code) = self.asked_to_end() {
-                return Err(Error::Interrupted(code));
-            }
+        while !draft.is_full(self.segment_slices) && !self.asked_to_end() {
             if self.examined.is_empty() && !self.examine_next()? {
                 break;
             }
@@ -250,9 +240,8 @@ impl<'a> Planner<'a> {
         Ok(draft)
     }
 
-    fn asked_to_end(&self) -> Option<ExitCode> {
-        let abandoned = self.abandoned.load(Ordering::Relaxed).then_some(ExitCode::Interrupted);
-        self.cancel.and_then(Cancel::requested).or(abandoned)
+    fn asked_to_end(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed) || self.cancel.is_some_and(|cancel| cancel.requested().is_some())
     }
 
     /// Takes new inputs from the walk and examines them; false when the walk has ended.
@@ -314,8 +303,9 @@ impl<'a> Planner<'a> {
         sha256: String,
     ) -> Segment {
         let slice_count = inputs.iter().map(|(input, _)| u64::from(input.frames)).sum();
-        let mut tally = Tally { found: slice_count + rows.len() as u64, ..Tally::default() };
+        let mut tally = Tally { found: rows.len() as u64, ..Tally::default() };
         rows.iter().for_each(|row| tally.count(row));
+        self.tally += &tally;
         let Place { generation, index, ordinal, .. } = self.next;
         let not_planned = rows.len() as u64;
         self.segments.push(SegmentSummary { index, slices: slice_count, not_planned, sha256: sha256.clone() });
@@ -381,48 +371,4 @@ fn no_file(what: &What) -> Fault {
         What::Unreadable(kind) => Fault::new(Reason::Unreadable, format!("its attributes cannot be read: {kind}")),
         What::Folder(kind) => Fault::new(Reason::Unreadable, format!("a folder that cannot be listed: {kind}")),
     }
-}
-
-/// The segments on disk.
-struct Committed {
-    segments: Vec<(u32, u32)>,
-    last_is_complete: bool,
-}
-
-impl Committed {
-    fn list(dataset: &Dataset) -> Result<Committed, Error> {
-        let mut segments = Vec::new();
-        for generation in 1.. {
-            let count = segments_of(&dataset.out, generation)?;
-            segments.extend((0..count).map(|index| (generation, index)));
-            // Of a segment that was never committed: inputs may have come or gone since, and then
-            // its bytes would be others.
-            remove(&dataset.out, &segment_ledger_name(generation, count))?;
-            remove(&dataset.private, &paths_name(generation, count))?;
-            if !exists(&dataset.out, &complete_name(generation))? {
-                // Where it has no segment, it is the one after the last.
-                return Ok(Committed { segments, last_is_complete: count == 0 && generation > 1 });
-            }
-        }
-        Err(Error::Bug("2^32 generations".to_owned()))
-    }
-}
-
-/// How many segments a generation has.
-fn segments_of(out: &OutputFolder, generation: u32) -> Result<u32, Error> {
-    let mut count = 0;
-    while exists(out, &segment_name(generation, count))? {
-        count += 1;
-    }
-    // One more may hide behind a gap of one; what lies further on, `verify` finds.
-    if exists(out, &segment_name(generation, count + 1))? {
-        let path = out.path(&segment_name(generation, count));
-        return Err(Error::Verify(format!("{} is missing, and the segment after it is there", path.display())));
-    }
-    Ok(count)
-}
-
-fn exists(out: &OutputFolder, name: &str) -> Result<bool, Error> {
-    let path = out.path(name);
-    path.try_exists().map_err(|source| Error::OutputIo { doing: "look for", path, source })
 }

@@ -21,7 +21,8 @@ pub const DATASET_NAME: &str = "dataset.json";
 const LOCK_NAME: &str = ".lock";
 const KEY_NAME: &str = "key";
 /// What a first run may leave behind that was killed before it published `dataset.json`.
-const LEFTOVERS: [&str; 2] = [LOCK_NAME, ".tmp"];
+/// `lost+found`: OUT may be a disk of its own.
+const NOT_FOREIGN: [&str; 3] = [LOCK_NAME, ".tmp", "lost+found"];
 
 /// The layout of OUT that this program writes and reads.
 const FORMAT: u32 = 1;
@@ -110,7 +111,11 @@ impl Dataset {
             None => make_key(&private)?,
         };
         let file = DatasetFile::new(recipe, &key)?;
-        if !folder.path(DATASET_NAME).exists() {
+        if let Some(there) = DatasetFile::read(out)? {
+            if there.codecs != file.codecs {
+                tracing::warn!("{}: made with other codec versions; new shards may differ in bytes", out.display());
+            }
+        } else {
             let json = serde_json::to_string_pretty(&file).map_err(|e| Error::Bug(format!("{DATASET_NAME}: {e}")))?;
             folder.publish_bytes(DATASET_NAME, format!("{json}\n").as_bytes())?;
         }
@@ -228,7 +233,7 @@ fn check_free(out: &Path) -> Result<(), Error> {
     };
     for entry in entries {
         let entry = entry.map_err(|source| Error::OutputIo { doing: "list", path: out.to_owned(), source })?;
-        if !LEFTOVERS.iter().any(|name| entry.file_name() == *name) {
+        if !NOT_FOREIGN.iter().any(|name| entry.file_name() == *name) {
             return Err(Error::Usage(format!(
                 "--out {} holds other files and no {DATASET_NAME}; name an empty folder, or one that is not there",
                 out.display()

@@ -1,14 +1,13 @@
 //! Verification: every promise about OUT, checked on disk. Needs neither the sources, nor the key,
 //! nor the private folder, and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+mod read;
 
-use arrow_array::{Array, Int32Array, StringArray};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
@@ -17,9 +16,10 @@ use crate::plan::{self, Complete, PlannedInput, SegmentSummary};
 use crate::reason::Class;
 use crate::sink::dataset::{DATASET_NAME, DatasetFile, sha256_of};
 use crate::sink::ledger::{self, LedgerRow, Tally};
-use crate::sink::rows::ROWS_PER_GROUP;
 use crate::sink::shard::{KEY_ID, RECIPE_HASH, ROWS, SHARD_BYTES, SHARD_SHA256, ShardId};
 use crate::sink::table;
+
+use self::read::{Manifest, length, read_json, read_shard};
 
 /// What verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -380,83 +380,13 @@ impl Check<'_> {
     }
 }
 
-/// What verification needs of a manifest.
-#[derive(serde::Deserialize)]
-struct Manifest {
-    recipe_hash: String,
-    key_id: String,
-    shards: Vec<ListedShard>,
-}
-
-#[derive(serde::Deserialize)]
-struct ListedShard {
-    name: String,
-    sha256: String,
-    rows: u64,
-    ledger_sha256: String,
-}
-
-/// What verification needs of a shard.
-struct Shard {
-    metadata: BTreeMap<String, String>,
-    rows: Vec<ShardRow>,
-}
-
-struct ShardRow {
-    source_id: SourceId,
-    frame: u32,
-    sop_key: Option<String>,
-}
-
-/// Reads the identity columns of a shard; with `every_page`, decodes all others as well.
-fn read_shard(path: &Path, every_page: bool) -> Result<Shard, Error> {
-    let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", path.display()));
-    let file = File::open(path).map_err(|source| open_failed(path, source))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
-    let pairs = builder.metadata().file_metadata().key_value_metadata().into_iter().flatten();
-    let metadata = pairs.filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect();
-    let identity = ProjectionMask::columns(builder.parquet_schema(), ["source_id", "frame", "sop_key"]);
-    let mask = if every_page { ProjectionMask::all() } else { identity };
-    let rows_at_once = if every_page { ROWS_PER_GROUP } else { 1024 };
-    let batches = builder.with_projection(mask).with_batch_size(rows_at_once).build().map_err(|e| damaged(&e))?;
-    let mut rows = Vec::new();
-    for batch in batches {
-        let batch = batch.map_err(|e| damaged(&e))?;
-        let text = |name: &str| batch.column_by_name(name).and_then(|c| c.as_any().downcast_ref::<StringArray>());
-        let frames = batch.column_by_name("frame").and_then(|c| c.as_any().downcast_ref::<Int32Array>());
-        let (Some(ids), Some(frames), Some(sops)) = (text("source_id"), frames, text("sop_key")) else {
-            return Err(damaged(&"source_id, frame or sop_key is missing or of another type"));
-        };
-        for row in 0..batch.num_rows() {
-            rows.push(ShardRow {
-                source_id: ids.value(row).parse().map_err(|e: String| damaged(&e))?,
-                frame: frames.value(row).cast_unsigned(),
-                sop_key: sops.is_valid(row).then(|| sops.value(row).to_owned()),
-            });
-        }
-    }
-    Ok(Shard { metadata, rows })
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    let bytes = fs::read(path).map_err(|source| open_failed(path, source))?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::Verify(format!("{} is damaged: {e}", path.display())))
-}
-
-fn length(path: &Path) -> Result<u64, Error> {
-    path.metadata().map(|metadata| metadata.len()).map_err(|source| open_failed(path, source))
-}
-
-fn open_failed(path: &Path, source: io::Error) -> Error {
-    Error::OutputIo { doing: "open", path: PathBuf::from(path), source }
-}
-
 fn generation_folder(folder: &str, generation: u32) -> String {
     format!("{folder}/g{generation:06}")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::Arc;
 
     use ndarray::{Array2, Array3};
@@ -603,7 +533,7 @@ mod tests {
         for read_data in [false, true] {
             let mut progress = Vec::new();
             let findings = verify(&out, read_data, &mut |p| progress.push((p.checked, p.shards)))?;
-            assert_eq!(findings.problems, [String::new(); 0]);
+            assert_eq!(findings.problems, Vec::<String>::new());
             assert_eq!((findings.shards, findings.rows, findings.tally.found), (4, 11, 15));
             let of = |class| findings.tally.of(class);
             let classes = [Class::Written, Class::Rejected, Class::Duplicate, Class::Filtered].map(of);
