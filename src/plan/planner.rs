@@ -1,8 +1,6 @@
 //! The planner: segments of earlier runs, then new ones until the walk ends.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::committed::{Committed, Complete, SegmentSummary};
 use super::draft::Draft;
@@ -63,10 +61,8 @@ pub struct Planner<'a> {
     walk: Option<Walk<'a>>,
     examined: VecDeque<(Found, Examined)>,
     counts: PlanCounts,
-    tally: Tally,
     ended: bool,
-    cancel: Option<&'a Cancel>,
-    abandoned: Arc<AtomicBool>,
+    cancel: Cancel,
 }
 
 /// Where the next segment goes.
@@ -113,10 +109,8 @@ impl<'a> Planner<'a> {
             walk: None,
             examined: VecDeque::new(),
             counts: PlanCounts::default(),
-            tally: Tally::default(),
             ended: false,
-            cancel: None,
-            abandoned: Arc::default(),
+            cancel: Cancel::default(),
         })
     }
 
@@ -129,34 +123,14 @@ impl<'a> Planner<'a> {
 
     /// The same planner, which soon after `cancel` asks for the end has no next segment: what is
     /// not committed then is planned by the next run.
-    pub fn with_cancel(mut self, cancel: &'a Cancel) -> Planner<'a> {
-        self.cancel = Some(cancel);
+    pub fn heeding(mut self, cancel: &Cancel) -> Planner<'a> {
+        self.cancel = cancel.clone();
         self
-    }
-
-    /// Plans on a thread of its own, so that the next segment is made while `consume` uses the last
-    /// one; at most one waits. What `consume` leaves is not planned.
-    pub fn ahead<R>(&mut self, consume: impl FnOnce(crossbeam_channel::IntoIter<Result<Segment, Error>>) -> R) -> R {
-        let abandoned = Arc::clone(&self.abandoned);
-        let (made, segments) = crossbeam_channel::bounded(0);
-        std::thread::scope(|scope| {
-            scope.spawn(move || self.all(|segment| made.send(segment).is_ok()));
-            let result = consume(segments.into_iter());
-            abandoned.store(true, Ordering::Relaxed);
-            result
-        })
     }
 
     /// What it came across so far; whole once it has ended.
     pub fn counts(&self) -> PlanCounts {
         self.counts
-    }
-
-    /// What the ledgers of all segments so far hold, those of earlier runs included: the inputs that
-    /// are not planned, `found` and by class. With the tally of the planned slices it makes the
-    /// whole.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
     }
 
     fn advance(&mut self) -> Result<Option<Segment>, Error> {
@@ -241,7 +215,7 @@ impl<'a> Planner<'a> {
     }
 
     fn asked_to_end(&self) -> bool {
-        self.abandoned.load(Ordering::Relaxed) || self.cancel.is_some_and(|cancel| cancel.requested().is_some())
+        self.cancel.requested().is_some()
     }
 
     /// Takes new inputs from the walk and examines them; false when the walk has ended.
@@ -303,9 +277,8 @@ impl<'a> Planner<'a> {
         sha256: String,
     ) -> Segment {
         let slice_count = inputs.iter().map(|(input, _)| u64::from(input.frames)).sum();
-        let mut tally = Tally { found: rows.len() as u64, ..Tally::default() };
+        let mut tally = Tally { found: slice_count + rows.len() as u64, ..Tally::default() };
         rows.iter().for_each(|row| tally.count(row));
-        self.tally += &tally;
         let Place { generation, index, ordinal, .. } = self.next;
         let not_planned = rows.len() as u64;
         self.segments.push(SegmentSummary { index, slices: slice_count, not_planned, sha256: sha256.clone() });

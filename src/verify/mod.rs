@@ -429,16 +429,13 @@ mod tests {
         let sources = source::resolve(&[scans])?;
         let encoder = RowEncoder::new(&recipe, vec![&SOURCE_ID, &FRAME, &SOP_KEY])?;
         let mut records = Vec::new();
-        Planner::new(&dataset, &recipe, &sources, &examine)?.with_segment_slices(6).ahead(|mut segments| {
-            segments.try_for_each(|segment| {
-                let segment = segment?;
-                let slices: Vec<PlannedSlice> = segment.slices().collect();
-                for part in slices.chunk_by(|a, b| a.shard == b.shard) {
-                    records.push(make(&dataset, &encoder, &segment.sha256, part)?);
-                }
-                Ok::<_, Error>(())
-            })
-        })?;
+        for segment in Planner::new(&dataset, &recipe, &sources, &examine)?.with_segment_slices(6) {
+            let segment = segment?;
+            let slices: Vec<PlannedSlice> = segment.slices().collect();
+            for part in slices.chunk_by(|a, b| a.shard == b.shard) {
+                records.push(make(&dataset, &encoder, &segment.sha256, part)?);
+            }
+        }
         manifest::publish(&dataset.out, &dataset.recipe_hash, &dataset.key.id(), records)?;
         Ok(out)
     }
