@@ -14,6 +14,7 @@
 
 pub mod attributes;
 pub mod column;
+pub mod convert;
 pub mod decode;
 pub mod error;
 pub mod identity;
@@ -30,3 +31,4 @@ pub mod sink;
 pub mod slice;
 pub mod source;
 pub mod stage;
+// pub mod verify;

@@ -53,7 +53,7 @@ impl Pipeline {
     }
 
     /// The columns that one step may fill.
-    pub fn step_columns(&self, step: usize) -> &'static [&'static Column] {
+    pub fn step_columns(&self, step: usize) -> &[&'static Column] {
         match step {
             0 => self.decoder.columns(),
             n => self.stages[n - 1].columns(),

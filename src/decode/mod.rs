@@ -1,42 +1,268 @@
-//! From bytes to stored values (to come).
+//! From bytes to stored values.
+//!
+//! Bytes of unknown origin meet `scan` first: a small walk over the header that allocates nothing by
+//! a length of the file and knows no recursion. What it finds decides whether a codec is called at
+//! all, and on which bytes. Limits: 16 MiB of header, 65,536 elements, 16 levels, 4,096 items, 4,096
+//! rows and columns, 16,384 frames.
+//!
+//! ```text
+//! input -> load (file_meta, scan) -> header -> image (format, frames) -> codestream -> stored values
+//! ```
 
-use std::sync::OnceLock;
+mod acquisition_columns;
+mod codestream;
+mod cursor;
+mod examine;
+mod file_meta;
+mod format;
+mod frames;
+mod geometry_columns;
+mod header;
+mod identity_columns;
+mod image;
+mod input;
+mod limits;
+mod load;
+mod rle;
+mod scan;
+mod syntax;
+#[cfg(test)]
+mod test_dicom;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+mod wanted;
 
-use crate::column::Column;
+use std::sync::{Arc, OnceLock};
+
+use dicom_dictionary_std::tags;
+use ndarray::Array2;
+
+use crate::attributes::Attributes;
+use crate::column::{Column, Facts};
 use crate::identity::Key;
-use crate::reason::Fault;
-use crate::recipe::Recipe;
-use crate::slice::{Bytes, Slice, SliceRef};
+use crate::kernel::affine::Affine;
+use crate::reason::{Fault, Reason};
+use crate::recipe::{Privacy, Recipe};
+use crate::slice::{Slice, SliceRef};
 use crate::stage::Scratch;
+
+pub use examine::examine;
+
+use frames::Frames;
+use image::Image;
+use input::{Input, Stamp};
+use syntax::Codec;
+
+/// A worker keeps a read buffer from slice to slice up to this size; a larger one is given back, since
+/// the permits of the line count it only while its slice is decoded.
+const BUFFER_KEPT: usize = 2 << 20;
+
+/// A piece of a file that is hashed while it streams by.
+const PIECE_BYTES: u64 = 1 << 20;
 
 /// What decoding the first slice of an input found out and the next ones use again: parsed header,
 /// content id, where the frames are. Filled once; the result depends on the input's bytes alone.
+///
+/// Stays empty for an input of one frame, which is read once and as a whole.
 #[derive(Debug, Default)]
-pub struct Opened(#[allow(dead_code)] OnceLock<()>);
+pub struct Opened(OnceLock<Result<Shared, Fault>>);
+
+#[derive(Debug)]
+struct Shared {
+    image: Image,
+    frames: Frames,
+    content_id: String,
+    stamp: Option<Stamp>,
+    /// The data set of a deflated input.
+    inflated: Option<Vec<u8>>,
+}
 
 /// Turns one slice of one input into stored values, attributes and the columns of the groups
 /// identity, geometry and acquisition.
 #[derive(Debug)]
-pub struct Decoder {}
+pub struct Decoder {
+    key: Key,
+    privacy: Privacy,
+    columns: Vec<&'static Column>,
+}
 
 impl Decoder {
     /// A decoder for this recipe; pseudonyms are made with `key`.
-    pub fn new(_recipe: &Recipe, _key: &Key) -> Decoder {
-        Decoder {}
+    pub fn new(recipe: &Recipe, key: &Key) -> Decoder {
+        let identity = identity_columns::columns(recipe.privacy).iter();
+        let columns = identity.chain(&geometry_columns::ALL).chain(&acquisition_columns::ALL).copied().collect();
+        Decoder { key: key.clone(), privacy: recipe.privacy, columns }
     }
 
-    /// Every column that [`Decoder::decode`] may fill.
-    pub fn columns(&self) -> &'static [&'static Column] {
-        &[]
+    /// Every column that [`Decoder::decode`] may fill: the groups identity, geometry and acquisition,
+    /// in this order; with `privacy = "uids"` the three UIDs too.
+    pub fn columns(&self) -> &[&'static Column] {
+        &self.columns
     }
 
     /// Reads, hashes and decodes one slice. After it: pixels are stored values (Bits Stored masked,
     /// sign extended, MONOCHROME1 turned), the guide is empty, the placement the identity.
     ///
+    /// Stored values of at most 16 bits are `U16` or `I16` by Pixel Representation, of 32 bits `I32`.
+    /// A file of one frame is read once, as a whole; of one with more, only the bytes of this frame
+    /// (and all of it once, in pieces, for its content id). Does not look at the SOP Class: that is
+    /// what [`examine`] is for.
+    ///
     /// # Errors
     /// What is wrong with this slice or its input.
-    pub fn decode(&self, _at: &SliceRef, _scratch: &mut Scratch) -> Result<Slice, Fault> {
-        unimplemented!()
+    pub fn decode(&self, at: &SliceRef, scratch: &mut Scratch) -> Result<Slice, Fault> {
+        let mut buffer = std::mem::take(&mut scratch.bytes);
+        let slice = self.decode_with(at, &mut buffer);
+        if buffer.capacity() <= BUFFER_KEPT {
+            scratch.bytes = buffer;
+        }
+        slice
+    }
+
+    fn decode_with(&self, at: &SliceRef, buffer: &mut Vec<u8>) -> Result<Slice, Fault> {
+        let input = Input::open(&at.input.bytes)?;
+        let opened = &at.input.opened.0;
+        if opened.get().is_none() {
+            let loaded = load::load(&input, buffer, |_, _| false)?;
+            let image = Image::of(loaded.ok_or_else(|| Fault::new(Reason::NotDicom, "no DICOM header"))?)?;
+            if image.is_read_whole(input.size()) {
+                return self.decode_whole(at, &image, &input, buffer);
+            }
+            opened.get_or_init(|| Shared::open(image, &input, buffer, &self.key));
+        }
+        let shared = match opened.get() {
+            Some(Ok(shared)) => shared,
+            Some(Err(fault)) => return Err(fault.clone()),
+            None => return Err(Fault::new(Reason::Internal, "an input was not opened")),
+        };
+        input.check_unchanged(shared.stamp)?;
+        let slice = match &shared.inflated {
+            Some(inflated) => {
+                self.slice(at, &shared.image, &shared.frames, &Input::Memory(inflated), &shared.content_id, buffer)
+            }
+            None => self.slice(at, &shared.image, &shared.frames, &input, &shared.content_id, buffer),
+        };
+        input.check_unchanged(shared.stamp)?;
+        slice
+    }
+
+    /// An input of one frame: its first bytes are in `buffer`, the rest is read behind them.
+    fn decode_whole(
+        &self,
+        at: &SliceRef,
+        image: &Image,
+        input: &Input<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Slice, Fault> {
+        if input.memory().is_none() {
+            input.extend(buffer, input.size())?;
+        }
+        input.check_unchanged(None)?;
+        let bytes = input.memory().unwrap_or(buffer);
+        let content_id = content_id(&self.key, blake3::hash(bytes));
+        let inflated;
+        let data = if image.syntax.codec == Codec::Deflated {
+            inflated = load::inflate(data_set(bytes, image), image.native_end())?;
+            Input::Memory(&inflated)
+        } else {
+            Input::Memory(bytes)
+        };
+        let frames = image.locate(&data)?;
+        self.slice(at, image, &frames, &data, &content_id, &mut Vec::new())
+    }
+
+    fn slice(
+        &self,
+        at: &SliceRef,
+        image: &Image,
+        frames: &Frames,
+        data: &Input<'_>,
+        content_id: &str,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Slice, Fault> {
+        let pixels = image.stored_values(frames.read(data, &image.format, at.frame, buffer)?)?;
+        let mut facts = Facts::default();
+        identity_columns::fill(&mut facts, at, &image.header, content_id, &self.key, self.privacy);
+        geometry_columns::fill(&mut facts, &image.header, &image.format, at.frame);
+        acquisition_columns::fill(&mut facts, image, at.frame);
+        Ok(Slice {
+            at: at.clone(),
+            attributes: Arc::new(attributes(image, at.frame)),
+            pixels,
+            guide: Array2::default((0, 0)),
+            mask: None,
+            placement: Affine::IDENTITY,
+            facts,
+        })
+    }
+}
+
+impl Shared {
+    fn open(image: Image, input: &Input<'_>, buffer: &mut Vec<u8>, key: &Key) -> Result<Shared, Fault> {
+        let content_id = content_id(key, hash_in_pieces(input, buffer)?);
+        let inflated = if image.syntax.codec == Codec::Deflated {
+            if input.memory().is_none() {
+                if input.size() > limits::INFLATED_BYTES {
+                    return Err(limits::exceeded("deflated bytes", input.size(), limits::INFLATED_BYTES));
+                }
+                buffer.clear();
+                input.extend(buffer, input.size())?;
+            }
+            Some(load::inflate(data_set(input.memory().unwrap_or(buffer), &image), image.native_end())?)
+        } else {
+            None
+        };
+        let frames = match &inflated {
+            Some(inflated) => image.locate(&Input::Memory(inflated))?,
+            None => image.locate(input)?,
+        };
+        input.check_unchanged(None)?;
+        Ok(Shared { image, frames, content_id, stamp: input.stamp(), inflated })
+    }
+}
+
+fn data_set<'a>(bytes: &'a [u8], image: &Image) -> &'a [u8] {
+    usize::try_from(image.data_set).ok().and_then(|at| bytes.get(at..)).unwrap_or_default()
+}
+
+fn content_id(key: &Key, hash: blake3::Hash) -> String {
+    key.pseudonym("content", &[hash.as_bytes()])
+}
+
+fn hash_in_pieces(input: &Input<'_>, buffer: &mut Vec<u8>) -> Result<blake3::Hash, Fault> {
+    if let Some(bytes) = input.memory() {
+        return Ok(blake3::hash(bytes));
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut position = 0;
+    while position < input.size() {
+        let piece = PIECE_BYTES.min(input.size() - position);
+        buffer.clear();
+        buffer.resize(piece as usize, 0);
+        input.read(position, buffer)?;
+        hasher.update(buffer);
+        position += piece;
+    }
+    Ok(hasher.finalize())
+}
+
+/// What later stages need to know, of the slice's own frame.
+fn attributes(image: &Image, frame: u32) -> Attributes {
+    let header = &image.header;
+    // With the sign of the pixels, whatever VR it was written in.
+    let padding = |tag| {
+        let value = header.uint16(frame, tag)?;
+        Some(image.format.turned(if image.format.is_signed { i64::from(value as i16) } else { i64::from(value) }))
+    };
+    let value = padding(tags::PIXEL_PADDING_VALUE);
+    let limit = padding(tags::PIXEL_PADDING_RANGE_LIMIT).or(value);
+    Attributes {
+        rows: image.format.rows,
+        columns: image.format.columns,
+        rescale_slope: header.number(frame, tags::RESCALE_SLOPE),
+        rescale_intercept: header.number(frame, tags::RESCALE_INTERCEPT),
+        pixel_padding: value.zip(limit).map(|(a, b)| (a.min(b), a.max(b))),
     }
 }
 
@@ -58,8 +284,9 @@ pub struct CtInput {
     pub rows: u32,
     /// Columns (0028,0011).
     pub columns: u32,
-    /// Bytes that decoding one of its frames holds beside the frame's pixels: the header, and the
-    /// encoded frame or (deflated) the whole data set. For the permits of the line.
+    /// Bytes that decoding one of its frames holds beside 2 bytes for each of the frame's pixels: the
+    /// header, the file or the encoded frame or (deflated) the whole data set, the codec's working
+    /// space, and 2 more bytes a pixel where stored values need 32 bits. For the permits of the line.
     pub bytes_per_slice: u64,
     /// SOP Instance UID, for finding duplicates; never written out in the clear.
     pub sop_instance_uid: Option<String>,
@@ -68,10 +295,4 @@ pub struct CtInput {
     /// Position along the slice normal (mm) where known, else Instance Number: the order within a
     /// series.
     pub position: Option<f64>,
-}
-
-/// Reads an input's header, up to Pixel Data, and says what it is. `limits` come from the recipe.
-/// Never panics on any bytes; a panic of a parser below is caught by the caller.
-pub fn examine(_bytes: &Bytes) -> Examined {
-    unimplemented!()
 }

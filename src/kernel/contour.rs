@@ -1,1 +1,354 @@
-//! (to come)
+//! Outer borders of a binary image, as OpenCV's `findContours` with `RETR_EXTERNAL` lists them.
+
+use super::mask::Mask;
+
+/// A pixel on a contour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// Its row.
+    pub row: i32,
+    /// Its column.
+    pub column: i32,
+}
+
+/// Which pixels of a border are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Each one, once for every time the border passes it (`CHAIN_APPROX_NONE`).
+    All,
+    /// Those where the border turns, which are the corners of the same polygon
+    /// (`CHAIN_APPROX_SIMPLE`).
+    Corners,
+}
+
+/// The outer border of an 8-connected component, as a closed polygon through pixel centres.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contour {
+    /// Its points, counter-clockwise on the screen, from the first pixel in raster order.
+    pub points: Vec<Point>,
+}
+
+impl Contour {
+    /// The area that the polygon encloses, in square pixels, as `cv2.contourArea`.
+    ///
+    /// It runs through pixel centres, so that one pixel and a line have none.
+    pub fn area(&self) -> f64 {
+        let next = self.points.iter().cycle().skip(1);
+        let cross =
+            |a: &Point, b: &Point| i64::from(a.column) * i64::from(b.row) - i64::from(a.row) * i64::from(b.column);
+        let twice: i64 = self.points.iter().zip(next).map(|(a, b)| cross(a, b)).sum();
+        twice.unsigned_abs() as f64 / 2.0
+    }
+}
+
+/// The outer borders of all 8-connected components that lie in no hole of another, in raster
+/// order of their first pixels. (OpenCV lists the same ones last to first.)
+pub fn external(mask: &Mask, keep: Keep) -> Vec<Contour> {
+    let mut contours = Vec::new();
+    let mut points = Vec::new();
+    trace(mask, |step| match step {
+        Step::Pixel { at, turns } if turns || keep == Keep::All => points.push(at),
+        Step::Pixel { .. } => (),
+        Step::Closed => contours.push(Contour { points: std::mem::take(&mut points) }),
+    });
+    contours
+}
+
+/// Of [`external`], the contour with the largest area; of equal ones the last in raster order,
+/// which is the first of OpenCV's list and hence what `max(contours, key=cv2.contourArea)` gives.
+/// `None` where no pixel is set.
+pub fn largest_external(mask: &Mask, keep: Keep) -> Option<Contour> {
+    let (mut best, mut best_area) = (None, 0.0);
+    let mut contour = Contour::default();
+    trace(mask, |step| match step {
+        Step::Pixel { at, turns } if turns || keep == Keep::All => contour.points.push(at),
+        Step::Pixel { .. } => (),
+        Step::Closed => {
+            let area = contour.area();
+            if best.is_none() || area >= best_area {
+                // The points of the one that is beaten serve the next.
+                let beaten = best.replace(std::mem::take(&mut contour)).unwrap_or_default();
+                (contour, best_area) = (beaten, area);
+            }
+            contour.points.clear();
+        }
+    });
+    best
+}
+
+/// What a walk along the borders meets.
+pub(super) enum Step {
+    /// A pixel of the border; `turns` where the border does not go straight on.
+    Pixel { at: Point, turns: bool },
+    /// The border is closed; what follows belongs to the next one.
+    Closed,
+}
+
+/// Walks every external border, in raster order of their first pixels, and gives the mask with its
+/// holes filled.
+///
+/// Going down the rows, the first set pixel that lies in no filled component begins a new one: an
+/// enclosing component begins further up, so it would be filled here already.
+///
+/// # Source
+/// Suzuki, Abe: Topological structural analysis of digitized binary images by border following,
+/// CVGIP 30(1), 1985, algorithm 2.
+pub(super) fn trace(mask: &Mask, mut step: impl FnMut(Step)) -> Mask {
+    let (rows, columns) = mask.dim();
+    let mut walk = Walk::over(mask);
+    let mut filled = Mask::empty(rows, columns);
+    for row in 0..rows {
+        let fill = filled.row_mut(row);
+        loop {
+            walk.fill_row(row, fill);
+            let mut new = mask.row(row).iter().zip(&*fill).map(|(set, filled)| set & !filled).enumerate();
+            let Some((word, bits)) = new.find(|(_, bits)| *bits != 0) else { break };
+            walk.border(row, 64 * word + bits.trailing_zeros() as usize, &mut step);
+        }
+    }
+    filled
+}
+
+/// Directions as OpenCV numbers them: 0 to the right, then counter-clockwise on the screen.
+/// (rows, columns) to add.
+const DIRECTIONS: [(i32, i32); 8] = [(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)];
+const RIGHT: u32 = 0;
+const LEFT: u32 = 4;
+
+/// For nine bits of a 3x3 neighbourhood in raster order: bit d is the neighbour in direction d.
+const NEIGHBOURS: [u8; 512] = {
+    let mut table = [0; 512];
+    let mut square = 0;
+    while square < 512 {
+        let mut direction = 0;
+        while direction < 8 {
+            let (row, column) = DIRECTIONS[direction];
+            let bit = 3 * (row + 1) + column + 1;
+            table[square] |= ((square >> bit & 1) as u8) << direction;
+            direction += 1;
+        }
+        square += 1;
+    }
+    table
+};
+
+/// The mask with a margin of clear pixels, and the vertical edges of the borders walked so far.
+struct Walk {
+    /// Words per row: one more to the left and one to the right.
+    stride: usize,
+    bits: Vec<u64>,
+    /// Bit (row, column) is set where, going right along the row, the filled components begin or
+    /// end.
+    edges: Vec<u64>,
+}
+
+impl Walk {
+    fn over(mask: &Mask) -> Walk {
+        let (rows, columns) = mask.dim();
+        let words = columns.div_ceil(64);
+        let stride = words + 2;
+        let mut bits = vec![0; (rows + 2) * stride];
+        for row in 0..rows {
+            bits[(row + 1) * stride + 1..][..words].copy_from_slice(mask.row(row));
+        }
+        Walk { stride, edges: vec![0; bits.len()], bits }
+    }
+
+    /// Fills one row from its edges: a pixel is inside where the edges up to it are odd in number.
+    fn fill_row(&self, row: usize, fill: &mut [u64]) {
+        let edges = &self.edges[(row + 1) * self.stride + 1..];
+        let mut inside = 0;
+        for (fill, &edges) in fill.iter_mut().zip(edges) {
+            let parity = [1, 2, 4, 8, 16, 32].iter().fold(edges, |word, by| word ^ word << by);
+            *fill = parity ^ inside;
+            inside = 0u64.wrapping_sub(*fill >> 63);
+        }
+    }
+
+    /// The eight neighbours of a pixel.
+    fn neighbours(&self, at: Point) -> u8 {
+        // The first of the three bits; the margin keeps it above 0.
+        let bit = (at.column + 63) as usize;
+        let (word, shift) = (bit / 64, bit % 64);
+        let three = |row: usize| {
+            let start = row * self.stride + word;
+            (self.bits[start] >> shift | self.bits[start + 1] << 1 << (63 - shift)) as usize & 7
+        };
+        let row = at.row as usize;
+        NEIGHBOURS[three(row) | three(row + 1) << 3 | three(row + 2) << 6]
+    }
+
+    fn toggle(&mut self, at: Point, columns_further: usize) {
+        let bit = at.column as usize + 64 + columns_further;
+        self.edges[(at.row as usize + 1) * self.stride + bit / 64] ^= 1 << (bit % 64);
+    }
+
+    /// Walks the outer border whose first pixel in raster order is (row, column).
+    fn border(&mut self, row: usize, column: usize, step: &mut impl FnMut(Step)) {
+        let start = Point { row: row as i32, column: column as i32 };
+        let neighbours = self.neighbours(start);
+        if neighbours == 0 {
+            self.toggle(start, 0);
+            self.toggle(start, 1);
+            step(Step::Pixel { at: start, turns: true });
+            return step(Step::Closed);
+        }
+        // The walk ends by coming from the first neighbour clockwise of the left one. None lies
+        // to the left or above: to the right, or below.
+        let last = (1..8).map(|turn| (LEFT + 8 - turn) % 8).find(|d| neighbours >> d & 1 == 1).unwrap_or(RIGHT);
+        let end = moved(start, last);
+        let (mut at, mut back, mut straight) = (start, last, (last + 4) % 8);
+        loop {
+            let first = back + 1;
+            let looked_at = self.neighbours(at).rotate_right(first).trailing_zeros();
+            let out = (first + looked_at) % 8;
+            // Clear neighbours that were looked at lie outside.
+            if (LEFT + 8 - first) % 8 < looked_at {
+                self.toggle(at, 0);
+            }
+            if (RIGHT + 8 - first) % 8 < looked_at {
+                self.toggle(at, 1);
+            }
+            step(Step::Pixel { at, turns: out != straight });
+            let next = moved(at, out);
+            if next == start && at == end {
+                return step(Step::Closed);
+            }
+            (at, back, straight) = (next, (out + 4) % 8, out);
+        }
+    }
+}
+
+fn moved(at: Point, direction: u32) -> Point {
+    let (rows, columns) = DIRECTIONS[direction as usize];
+    Point { row: at.row + rows, column: at.column + columns }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::mask::drawn::{arbitrary, grey, mask};
+    use proptest::prelude::*;
+
+    /// (column, row), as OpenCV prints points.
+    fn xy(contour: &Contour) -> Vec<(i32, i32)> {
+        contour.points.iter().map(|p| (p.column, p.row)).collect()
+    }
+
+    #[test]
+    fn a_square_has_four_corners_counter_clockwise_from_the_first_pixel() {
+        let drawn = mask(&["....", ".###", ".###", ".###"]);
+        let corners = external(&drawn, Keep::Corners);
+        assert_eq!(corners.len(), 1);
+        assert_eq!(xy(&corners[0]), [(1, 1), (1, 3), (3, 3), (3, 1)]);
+        assert_eq!(corners[0].area(), 4.0);
+        assert_eq!(external(&drawn, Keep::All)[0].points.len(), 8);
+    }
+
+    #[test]
+    fn what_lies_in_a_hole_is_not_external_even_where_a_ring_surrounds_the_largest_label() {
+        let drawn = mask(&["#######", "#.....#", "#.###.#", "#.###.#", "#.###.#", "#.....#", "#######"]);
+        let contours = external(&drawn, Keep::Corners);
+        assert_eq!(contours.len(), 1);
+        assert_eq!(contours[0].area(), 36.0);
+    }
+
+    #[test]
+    fn of_equal_areas_the_last_in_raster_order_is_the_largest() {
+        let drawn = mask(&["##.##", "##.##", ".....", "#...."]);
+        let largest = largest_external(&drawn, Keep::Corners);
+        assert_eq!(largest.map(|c| c.points[0]), Some(Point { row: 0, column: 3 }));
+        assert_eq!(largest_external(&Mask::empty(2, 2), Keep::All), None);
+    }
+
+    #[test]
+    fn without_area_the_last_pixel_is_the_largest() {
+        let largest = largest_external(&mask(&["#.", "..", ".#"]), Keep::Corners);
+        assert_eq!(largest.map(|c| xy(&c)), Some(vec![(1, 2)]));
+    }
+
+    /// An 8-connected component by flooding, removed from `left`.
+    fn flood(left: &mut Mask, row: usize, column: usize) -> Mask {
+        let (rows, columns) = left.dim();
+        let mut component = Mask::empty(rows, columns);
+        let mut queue = vec![(row, column)];
+        while let Some((row, column)) = queue.pop() {
+            if row < rows && column < columns && left.get(row, column) {
+                left.set(row, column, false);
+                component.set(row, column, true);
+                for (dr, dc) in DIRECTIONS {
+                    queue.push((row.wrapping_add_signed(dr as isize), column.wrapping_add_signed(dc as isize)));
+                }
+            }
+        }
+        component
+    }
+
+    proptest! {
+        /// The plain rule: a component's contour pixels are those of its filled self that have a
+        /// clear pixel or the edge beside them (4 neighbours).
+        #[test]
+        fn every_border_pixel_is_walked_and_no_other(mask in arbitrary()) {
+            let filled = trace(&mask, |_| ());
+            let (rows, columns) = mask.dim();
+            let (mut left, mut plain) = (filled.clone(), Vec::new());
+            for row in 0..rows {
+                for column in 0..columns {
+                    if left.get(row, column) {
+                        let component = flood(&mut left, row, column);
+                        let inside = |r: usize, c: usize| r < rows && c < columns && component.get(r, c);
+                        let is_border = |&(r, c): &(usize, usize)| {
+                            inside(r, c) && !(inside(r.wrapping_sub(1), c) && inside(r + 1, c) && inside(r, c.wrapping_sub(1)) && inside(r, c + 1))
+                        };
+                        plain.push(ndarray::indices((rows, columns)).into_iter().filter(is_border).collect::<Vec<_>>());
+                    }
+                }
+            }
+            let walked: Vec<Vec<(usize, usize)>> = external(&mask, Keep::All).iter().map(|contour| {
+                let mut pixels: Vec<_> = contour.points.iter().map(|p| (p.row as usize, p.column as usize)).collect();
+                pixels.sort_unstable();
+                pixels.dedup();
+                pixels
+            }).collect();
+            prop_assert_eq!(walked, plain);
+        }
+
+        #[test]
+        fn imageproc_finds_the_same_outer_borders(mask in arbitrary()) {
+            use imageproc::contours::{BorderType, find_contours};
+            let pixels = |contour: &[(i32, i32)]| {
+                let mut pixels = contour.to_vec();
+                pixels.sort_unstable();
+                pixels.dedup();
+                pixels
+            };
+            // imageproc looks at no pixel past the edge, so give it a margin.
+            let (rows, columns) = mask.dim();
+            let mut margin = image::GrayImage::new(columns as u32 + 2, rows as u32 + 2);
+            image::imageops::replace(&mut margin, &grey(&mask), 1, 1);
+            let all = find_contours::<i32>(&margin);
+            let outer = all.iter().filter(|c| c.border_type == BorderType::Outer && c.parent.is_none());
+            let mut theirs: Vec<_> = outer.map(|c| pixels(&c.points.iter().map(|p| (p.x - 1, p.y - 1)).collect::<Vec<_>>())).collect();
+            let mut ours: Vec<_> = external(&mask, Keep::All).iter().map(|c| pixels(&xy(c))).collect();
+            theirs.sort();
+            ours.sort();
+            prop_assert_eq!(ours, theirs);
+        }
+
+        #[test]
+        fn corners_enclose_what_all_points_enclose(mask in arbitrary()) {
+            let areas = |keep| external(&mask, keep).iter().map(Contour::area).collect::<Vec<_>>();
+            prop_assert_eq!(areas(Keep::All), areas(Keep::Corners));
+        }
+
+        #[test]
+        fn the_largest_is_the_last_of_the_largest_areas(mask in arbitrary()) {
+            let all = external(&mask, Keep::Corners);
+            let best = all.iter().rev().fold(None::<&Contour>, |best, c| match best {
+                Some(b) if b.area() >= c.area() => Some(b),
+                _ => Some(c),
+            });
+            prop_assert_eq!(largest_external(&mask, Keep::Corners), best.cloned());
+        }
+    }
+}

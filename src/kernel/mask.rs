@@ -50,8 +50,13 @@ impl Mask {
         let mut mask = Mask::empty(rows, columns);
         for (row, pixels) in image.outer_iter().enumerate() {
             let words = mask.row_mut(row);
-            for (column, &pixel) in pixels.iter().enumerate() {
-                words[column / 64] |= u64::from(is_set(pixel)) << (column % 64);
+            match pixels.as_slice() {
+                Some(pixels) => words.iter_mut().zip(pixels.chunks(64)).for_each(|(w, p)| *w = packed(p, &is_set)),
+                None => {
+                    for (column, &pixel) in pixels.iter().enumerate() {
+                        words[column / 64] |= u64::from(is_set(pixel)) << (column % 64);
+                    }
+                }
             }
         }
         mask
@@ -119,6 +124,20 @@ impl Mask {
     }
 }
 
+/// Up to 64 pixels as one word, the first in bit 0.
+///
+/// Comparing into bytes is a loop that the compiler turns into vector code; one multiplication then
+/// gathers eight bytes of 0 or 1 into eight bits: byte i moves from bit 8 i to bit 56 + i, and no
+/// two terms of the product meet.
+fn packed<T: Copy>(pixels: &[T], is_set: impl Fn(T) -> bool) -> u64 {
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let mut bytes = [0u8; 64];
+    bytes.iter_mut().zip(pixels).for_each(|(byte, &pixel)| *byte = u8::from(is_set(pixel)));
+    let (eights, _) = bytes.as_chunks::<8>();
+    let eights = eights.iter().enumerate();
+    eights.fold(0, |word, (i, &eight)| word | u64::from_le_bytes(eight).wrapping_mul(GATHER) >> 56 << (8 * i))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +152,16 @@ mod tests {
         assert_eq!(Mask::empty(3, 3).bounding_box(), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn packing_keeps_every_pixel(mask in drawn::arbitrary()) {
+            let image = mask.to_array();
+            proptest::prop_assert_eq!(&Mask::of(image.view(), |p| p > 0), &mask);
+            let turned = Mask::of(image.t(), |p| p > 0);
+            proptest::prop_assert_eq!(turned.to_array().reversed_axes(), image);
+        }
+    }
+
     #[test]
     fn a_row_longer_than_a_word_keeps_its_columns() {
         let mut mask = Mask::empty(2, 130);
@@ -142,5 +171,42 @@ mod tests {
         assert_eq!(mask.bounding_box(), Some(Rectangle { top: 1, left: 64, bottom: 2, right: 130 }));
         mask.set(1, 129, false);
         assert_eq!(mask.count(), 1);
+    }
+}
+
+/// Masks for the tests of the kernels.
+#[cfg(test)]
+pub(crate) mod drawn {
+    use super::Mask;
+    use proptest::prelude::*;
+
+    /// A mask drawn with `#` for set pixels, one string per row.
+    pub(crate) fn mask(rows: &[&str]) -> Mask {
+        let mut mask = Mask::empty(rows.len(), rows[0].len());
+        for (row, line) in rows.iter().enumerate() {
+            line.bytes().enumerate().for_each(|(column, byte)| mask.set(row, column, byte == b'#'));
+        }
+        mask
+    }
+
+    /// Masks from sparse to dense, up to two words and a bit wide.
+    pub(crate) fn arbitrary() -> impl Strategy<Value = Mask> {
+        (1usize..24, prop_oneof![1usize..24, 60usize..140], 1u8..10).prop_flat_map(|(rows, columns, tenths)| {
+            proptest::collection::vec(0u8..10, rows * columns).prop_map(move |pixels| {
+                let mut mask = Mask::empty(rows, columns);
+                for (i, pixel) in pixels.into_iter().enumerate() {
+                    mask.set(i / columns, i % columns, pixel < tenths);
+                }
+                mask
+            })
+        })
+    }
+
+    /// The mask as an image of 0 and 255.
+    pub(crate) fn grey(mask: &Mask) -> image::GrayImage {
+        let (rows, columns) = mask.dim();
+        image::GrayImage::from_fn(columns as u32, rows as u32, |column, row| {
+            image::Luma([if mask.get(row as usize, column as usize) { 255 } else { 0 }])
+        })
     }
 }

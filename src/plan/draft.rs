@@ -15,9 +15,9 @@ use crate::recipe::Order;
 use crate::sink::ledger::LedgerRow;
 use crate::source::{Found, Source};
 
-/// Domains of the keyed hashes of UIDs; the columns of the same names hold the same words.
-const SOP_KEY: &str = "sop_key";
-const SERIES_KEY: &str = "series_key";
+/// Domains of the keyed hashes of UIDs, those of the columns `sop_key` and `series_key`.
+const SOP_KEY: &str = "sop";
+const SERIES_KEY: &str = "series";
 
 /// The step that ledger rows of the plan name.
 const PLAN: &str = "plan";

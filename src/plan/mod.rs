@@ -35,6 +35,7 @@ mod paths;
 mod planner;
 mod segment;
 
+pub(crate) use planner::{Complete, SegmentSummary};
 pub use planner::{Examine, PlanCounts, Planner};
 pub(crate) use segment::{PlannedInput, read_inputs};
 pub use segment::{PlannedSlice, Segment};

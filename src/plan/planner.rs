@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::identity::SourceId;
 use crate::reason::{Fault, Reason};
 use crate::recipe::Recipe;
+use crate::runner::Cancel;
 use crate::sink::dataset::{Dataset, remove, sha256_of};
 use crate::sink::ledger::{self, LedgerRow, Tally};
 use crate::sink::publish::OutputFolder;
@@ -61,6 +62,7 @@ pub struct Planner<'a> {
     walk: Option<Walk<'a>>,
     examined: VecDeque<(Found, Examined)>,
     counts: PlanCounts,
+    cancel: Cancel,
     ended: bool,
 }
 
@@ -126,6 +128,7 @@ impl<'a> Planner<'a> {
             walk: None,
             examined: VecDeque::new(),
             counts: PlanCounts::default(),
+            cancel: Cancel::default(),
             ended: false,
         })
     }
@@ -134,6 +137,13 @@ impl<'a> Planner<'a> {
     /// committed stays as it is.
     pub fn with_segment_slices(mut self, slices: u64) -> Planner<'a> {
         self.segment_slices = slices.max(1);
+        self
+    }
+
+    /// The same planner, which ends with [`Error::Interrupted`] as soon as `cancel` asks for it; what
+    /// it has not committed is planned again by the next run.
+    pub fn heeding(mut self, cancel: &Cancel) -> Planner<'a> {
+        self.cancel = cancel.clone();
         self
     }
 
@@ -210,6 +220,9 @@ impl<'a> Planner<'a> {
     fn fill(&mut self) -> Result<Draft, Error> {
         let mut draft = Draft::new(self.sources);
         while !draft.is_full(self.segment_slices) {
+            if let Some(code) = self.cancel.requested() {
+                return Err(Error::Interrupted(code));
+            }
             if self.examined.is_empty() && !self.examine_next()? {
                 break;
             }

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::publish::OutputFolder;
+use super::publish::{self, OutputFolder};
 use crate::error::Error;
 use crate::identity::Key;
 use crate::recipe::{Privacy, Recipe};
@@ -320,18 +319,9 @@ pub(crate) fn remove(folder: &OutputFolder, name: &str) -> Result<(), Error> {
 
 /// SHA-256 of a file of ours, 64 lower-case hex digits.
 pub(crate) fn sha256_of(path: &Path) -> Result<String, Error> {
+    let hashed = File::open(path).and_then(|mut file| publish::hash(&mut file));
     let failed = |source| Error::OutputIo { doing: "read", path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hex::encode(hasher.finalize())),
-            Ok(n) => hasher.update(&buffer[..n]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
+    hashed.map(|published| published.sha256).map_err(failed)
 }
 
 /// Every leaf of a JSON object by its dotted key. A whole number is printed without its fraction.

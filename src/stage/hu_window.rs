@@ -1,20 +1,128 @@
-//! Stage `hu_window` (to come).
+//! Stage `hu_window`: stored values to HU, and the guide that `denoise` finds the head in.
+
+use std::ops::RangeInclusive;
+
+use ndarray::{Array2, ArrayView3, Axis};
 
 use super::{Scratch, Stage};
-use crate::column::Column;
-use crate::reason::Fault;
-use crate::recipe::Recipe;
-use crate::slice::Slice;
+use crate::attributes::{Attributes, Number};
+use crate::column::{Column, Kind, Value};
+use crate::kernel::rescale::{Rescale, Rounding, Stored, count_padding};
+use crate::kernel::window;
+use crate::reason::{Fault, Reason};
+use crate::recipe::{Recipe, Steps, Window};
+use crate::slice::{Pixels, Slice};
 
-/// Stage `hu_window`.
+static RESCALE_SLOPE: Column =
+    Column::new("rescale_slope", Kind::Float64, "Rescale Slope (0028,1053) as used: HU per stored value.");
+static RESCALE_INTERCEPT: Column =
+    Column::new("rescale_intercept", Kind::Float64, "Rescale Intercept (0028,1052) as used, in HU.");
+static PADDING_PIXELS: Column = Column::required(
+    "padding_pixels",
+    Kind::Int32,
+    "Pixels whose stored value is in the range of Pixel Padding (0028,0120) and (0028,0121).",
+);
+/// What was mended in the slice. Closed vocabulary: see [`REPAIRS`].
+pub static REPAIR: Column = Column::new(
+    "repair",
+    Kind::Text,
+    "What was mended, joined by + in the order of the steps: rescale_assumed = slope 1 and intercept 0 for lack of both.",
+);
+static WINDOW_CENTER: Column = Column::new(
+    "window_center",
+    Kind::ListFloat64,
+    "Centre of each channel's window, HU; null where the channel is HU itself.",
+);
+static WINDOW_WIDTH: Column = Column::new(
+    "window_width",
+    Kind::ListFloat64,
+    "Width of each channel's window, HU; null where the channel is HU itself.",
+);
+
+static COLUMNS: &[&Column] =
+    &[&RESCALE_SLOPE, &RESCALE_INTERCEPT, &PADDING_PIXELS, &REPAIR, &WINDOW_CENTER, &WINDOW_WIDTH];
+
+/// The words of [`REPAIR`] that this stage sets.
+pub const REPAIRS: &[&str] = &[RESCALE_ASSUMED];
+/// Both rescale attributes are absent: slope 1 and intercept 0 were assumed.
+const RESCALE_ASSUMED: &str = "rescale_assumed";
+
+/// The edges of a window, (low, high) in HU: center - width / 2 and center + width / 2; in the
+/// published order half the width is rounded down.
+pub(crate) fn edges(window: &Window, steps: Steps) -> (f64, f64) {
+    match steps {
+        Steps::Corrected => (window.low(), window.high()),
+        Steps::Published => {
+            let half = (window.width / 2.0).floor();
+            (window.center - half, window.center + half)
+        }
+    }
+}
+
+/// Stage `hu_window`. After it the pixels are HU and the guide is filled.
 #[derive(Debug)]
-pub struct HuWindow {}
+pub struct HuWindow {
+    steps: Steps,
+    guide: (f64, f64),
+    centers: Vec<f64>,
+    widths: Vec<f64>,
+}
 
 impl HuWindow {
     /// The stage as `recipe` wants it.
-    pub fn new(_recipe: &Recipe) -> HuWindow {
-        HuWindow {}
+    pub fn new(recipe: &Recipe) -> HuWindow {
+        let windows = &recipe.hu_window.windows;
+        HuWindow {
+            steps: recipe.steps,
+            guide: edges(&recipe.hu_window.guide, recipe.steps),
+            centers: windows.iter().map(|window| window.center).collect(),
+            widths: windows.iter().map(|window| window.width).collect(),
+        }
     }
+
+    /// Slope, intercept, and whether they are assumed.
+    fn rescale_of(&self, attributes: &Attributes) -> Result<(f64, f64, bool), Fault> {
+        let fault = |what: &str| Err(Fault::new(Reason::Rescale, what));
+        match (attributes.rescale_slope, attributes.rescale_intercept) {
+            (Number::Invalid, _) => fault("Rescale Slope is not a finite number"),
+            (_, Number::Invalid) => fault("Rescale Intercept is not a finite number"),
+            (Number::Value(0.0), _) => fault("Rescale Slope is 0, expected any other number"),
+            (Number::Value(slope), Number::Value(intercept)) => Ok((slope, intercept, false)),
+            (Number::Missing, Number::Missing) if self.steps == Steps::Corrected => Ok((1.0, 0.0, true)),
+            (Number::Missing, Number::Missing) => fault("Rescale Slope and Rescale Intercept are missing"),
+            (Number::Missing, _) => fault("Rescale Slope is missing, Rescale Intercept is not"),
+            (_, Number::Missing) => fault("Rescale Intercept is missing, Rescale Slope is not"),
+        }
+    }
+
+    /// Pixels, guide and `padding_pixels` from one plane of stored values.
+    fn convert<T: Stored>(&self, slice: &Slice, stored: ArrayView3<'_, T>, rescale: Rescale) -> Result<Found, Fault> {
+        let (low, high) = self.guide;
+        let hu = rescale.apply(stored)?;
+        let guide = match self.steps {
+            // The published order windows the exact HU and cuts to an integer later; the guide has
+            // to know of the fraction, because 0.3 HU is foreground there.
+            Steps::Published if !rescale.is_integer() => {
+                let above = Rescale { rounding: Rounding::Up, ..rescale }.apply(stored)?;
+                window::guide(above.index_axis(Axis(0), 0), low, high)
+            }
+            _ => window::guide(hu.index_axis(Axis(0), 0), low, high),
+        };
+        let padding = padding_of(&slice.attributes);
+        let padding_pixels = padding.map_or(0, |padding| count_padding(stored, &padding));
+        Ok(Found { pixels: Pixels::I16(hu), guide, padding_pixels })
+    }
+}
+
+/// What [`HuWindow::convert`] finds.
+struct Found {
+    pixels: Pixels,
+    guide: Array2<u16>,
+    padding_pixels: usize,
+}
+
+fn padding_of(attributes: &Attributes) -> Option<RangeInclusive<i64>> {
+    attributes.pixel_padding.map(|(first, last)| first..=last)
 }
 
 impl Stage for HuWindow {
@@ -23,10 +131,42 @@ impl Stage for HuWindow {
     }
 
     fn columns(&self) -> &'static [&'static Column] {
-        &[]
+        COLUMNS
     }
 
-    fn apply(&self, _slice: &mut Slice, _scratch: &mut Scratch) -> Result<(), Fault> {
+    fn apply(&self, slice: &mut Slice, _scratch: &mut Scratch) -> Result<(), Fault> {
+        let (slope, intercept, assumed) = self.rescale_of(&slice.attributes)?;
+        let (rounding, padding) = match self.steps {
+            Steps::Corrected => (Rounding::HalfUp, padding_of(&slice.attributes)),
+            // The Python recipe knows nothing of padding, and np.uint8 cuts.
+            Steps::Published => (Rounding::Down, None),
+        };
+        let rescale = Rescale { slope, intercept, rounding, padding };
+        let found = match &slice.pixels {
+            Pixels::U16(stored) if stored.dim().0 == 1 => self.convert(slice, stored.view(), rescale)?,
+            Pixels::I16(stored) if stored.dim().0 == 1 => self.convert(slice, stored.view(), rescale)?,
+            Pixels::I32(stored) if stored.dim().0 == 1 => self.convert(slice, stored.view(), rescale)?,
+            other => {
+                let what = format!("pixels are {:?}, expected one plane of stored values", other.dim());
+                return Err(Fault::new(Reason::Internal, what));
+            }
+        };
+        (slice.pixels, slice.guide, slice.mask) = (found.pixels, found.guide, None);
+        let facts = &mut slice.facts;
+        facts.set(&RESCALE_SLOPE, slope);
+        facts.set(&RESCALE_INTERCEPT, intercept);
+        facts.set(&PADDING_PIXELS, found.padding_pixels as i32);
+        if assumed {
+            let repair = match facts.get(REPAIR.name) {
+                Some(Value::Text(earlier)) => format!("{earlier}+{RESCALE_ASSUMED}"),
+                _ => RESCALE_ASSUMED.to_owned(),
+            };
+            facts.set(&REPAIR, repair);
+        }
+        if !self.centers.is_empty() {
+            facts.set(&WINDOW_CENTER, self.centers.clone());
+            facts.set(&WINDOW_WIDTH, self.widths.clone());
+        }
         Ok(())
     }
 }

@@ -1,0 +1,44 @@
+//! `dcmshard convert`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use dcmshard::convert::Conversion;
+use dcmshard::error::{Error, ExitCode};
+use dcmshard::runner::Cancel;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use super::args::{self, ConvertArgs};
+use super::{Ended, print, progress, summary};
+
+/// Converts, showing progress, and prints the summary table.
+pub fn run(args: &ConvertArgs) -> Ended {
+    let recipe = args::read_recipe(&args.recipe, &args.settings)?;
+    let options = args.options();
+    let conversion = Conversion::open(&args.sources, &args.out, &recipe, &options)?;
+    let cancel = Cancel::default();
+    heed_signals(&cancel)?;
+    let shown = progress::show(args.progress, conversion.counters());
+    let ended = conversion.run(&cancel);
+    shown.end();
+    let ended = ended?;
+    print(&summary::text(&ended, &conversion.counters().snapshot(), &args.out));
+    Ok(ended.exit_code())
+}
+
+/// The first SIGINT, SIGTERM or SIGHUP asks the run to end with whole shards; the second ends the
+/// process at once, which loses nothing that was published.
+fn heed_signals(cancel: &Cancel) -> Result<(), Error> {
+    let second = Arc::new(AtomicBool::new(false));
+    let interrupted =
+        [(SIGINT, ExitCode::Interrupted), (SIGTERM, ExitCode::Terminated), (SIGHUP, ExitCode::Terminated)];
+    for (signal, code) in interrupted {
+        // In this order: the first signal finds `second` unset and sets it, the next one finds it set.
+        flag::register_conditional_shutdown(signal, code as i32, second.clone())
+            .and_then(|_| flag::register(signal, second.clone()))
+            .and_then(|_| flag::register_usize(signal, cancel.flag(), code as usize))
+            .map_err(|error| Error::Bug(format!("signal {signal} cannot be heeded: {error}")))?;
+    }
+    Ok(())
+}

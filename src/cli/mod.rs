@@ -1,0 +1,106 @@
+//! The command line: what was typed becomes a call of the library. The only place that prints.
+
+mod args;
+mod convert;
+mod progress;
+mod summary;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use dcmshard::error::Error;
+use dcmshard::phantom;
+use dcmshard::recipe::{Recipe, SHIPPED};
+use dcmshard::schema;
+
+use args::{Args, Command, PhantomArgs, RecipeArgs, SchemaArgs};
+
+/// Parses the command line, runs the command, and says how it ended.
+pub fn run() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse(&error),
+    };
+    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).without_time().with_target(false).compact();
+    subscriber.with_max_level(args.log_level()).init();
+    let ended = match &args.command {
+        Command::Convert(args) => convert::run(args),
+        Command::Verify(_) => unimplemented!(),
+        Command::Phantom(args) => draw_phantom(args),
+        Command::Recipe(args) => print_recipe(args),
+        Command::Schema(args) => print_schema(args),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(error) => {
+            say_error(&error);
+            ExitCode::from(error.exit_code() as u8)
+        }
+    }
+}
+
+/// Help and version as clap prints them; a mistake as one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(error.exit_code() as u8);
+    }
+    let text = error.to_string();
+    let sentence: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    say_error(&Error::Usage(sentence.join(" ").trim_start_matches("error: ").to_owned()));
+    ExitCode::from(dcmshard::error::ExitCode::Usage as u8)
+}
+
+/// Prints to standard output; a reader that has gone away (a closed pipe) is no error.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints an error to standard error, each of its lines with the program's name.
+fn say_error(error: &Error) {
+    let lines: String = error.to_string().lines().map(|line| format!("dcmshard: {line}\n")).collect();
+    let _ = io::stderr().write_all(lines.as_bytes());
+}
+
+type Ended = Result<dcmshard::error::ExitCode, Error>;
+
+fn draw_phantom(args: &PhantomArgs) -> Ended {
+    let truth = phantom::write_archive(&args.folder, &args.options())?;
+    print(&format!(
+        "{} slices of {} heads in {}; what is true of them is in {}\n",
+        truth.files.len(),
+        args.heads,
+        args.folder.display(),
+        args.folder.join("truth.json").display()
+    ));
+    Ok(dcmshard::error::ExitCode::Done)
+}
+
+fn print_recipe(args: &RecipeArgs) -> Ended {
+    match &args.recipe {
+        Some(name) => print(&args::read_recipe(name, &args.settings)?.to_toml()),
+        None => {
+            for shipped in SHIPPED {
+                print(&format!("{:<10} {}\n", shipped.name, shipped.sentence));
+            }
+            print("\n`dcmshard recipe NAME` prints one as TOML, to be changed and given to --recipe.\n");
+        }
+    }
+    Ok(dcmshard::error::ExitCode::Done)
+}
+
+fn print_schema(args: &SchemaArgs) -> Ended {
+    let recipe = match &args.recipe {
+        Some(name) => args::read_recipe(name, &[])?,
+        None => Recipe::head(),
+    };
+    if let Some(folder) = &args.write {
+        return schema::write_all(folder).map(|()| dcmshard::error::ExitCode::Done);
+    }
+    match args.format {
+        args::SchemaFormat::Md => print(&schema::columns_markdown(&recipe)),
+        args::SchemaFormat::Json => print(&schema::to_text(&schema::slice_schema(&recipe))),
+    }
+    Ok(dcmshard::error::ExitCode::Done)
+}

@@ -1,0 +1,122 @@
+//! Columns of the group acquisition: how the slice was made and stored.
+
+use dicom_dictionary_std::tags;
+
+use super::image::Image;
+use super::syntax::Loss;
+use super::vocabulary;
+use crate::column::{Column, Facts, Kind};
+
+static MODALITY: Column = Column::required("modality", Kind::Text, "Always CT: the SOP Class says so.");
+static SOP_CLASS_UID: Column = Column::required("sop_class_uid", Kind::Text, "SOP Class UID (0008,0016).");
+static TRANSFER_SYNTAX_UID: Column = Column::required(
+    "transfer_syntax_uid",
+    Kind::Text,
+    "Transfer Syntax UID (0002,0010); for files without one, the uncompressed syntax they are written in.",
+);
+static IMAGE_TYPE: Column = Column::new(
+    "image_type",
+    Kind::ListText,
+    "Image Type (0008,0008), of the frame where given per frame: the first 4 values at most.",
+);
+static MANUFACTURER: Column =
+    Column::new("manufacturer", Kind::Text, "Manufacturer (0008,0070), a closed vocabulary; other for the rest.");
+static MANUFACTURER_MODEL_NAME: Column = Column::new(
+    "manufacturer_model_name",
+    Kind::Text,
+    "Manufacturer's Model Name (0008,1090), where it is a short code.",
+);
+static BODY_PART_EXAMINED: Column =
+    Column::new("body_part_examined", Kind::Text, "Body Part Examined (0018,0015), a defined term of PS3.16.");
+static CONVOLUTION_KERNEL: Column =
+    Column::new("convolution_kernel", Kind::Text, "Convolution Kernel (0018,1210), where it is a short code.");
+static KVP: Column = Column::new("kvp", Kind::Float64, "KVP (0018,0060): peak kilovoltage, kV.");
+static X_RAY_TUBE_CURRENT_MA: Column = Column::new(
+    "x_ray_tube_current_ma",
+    Kind::Float64,
+    "X-Ray Tube Current (0018,1151) or X-Ray Tube Current in mA (0018,9330), mA.",
+);
+static EXPOSURE_MAS: Column =
+    Column::new("exposure_mas", Kind::Float64, "Exposure (0018,1152) or Exposure in mAs (0018,9332), mAs.");
+static PHOTOMETRIC_INTERPRETATION: Column = Column::new(
+    "photometric_interpretation",
+    Kind::Text,
+    "Photometric Interpretation (0028,0004) of the source; pixels of a row are always MONOCHROME2.",
+);
+static BITS_STORED: Column = Column::new("bits_stored", Kind::Int32, "Bits Stored (0028,0101).");
+static PIXEL_REPRESENTATION: Column =
+    Column::new("pixel_representation", Kind::Int32, "Pixel Representation (0028,0103): 0 unsigned, 1 signed.");
+static LOSSY: Column = Column::new(
+    "lossy",
+    Kind::Bool,
+    "True where Lossy Image Compression (0028,2110) is 01 or the transfer syntax is always lossy; null where the \
+     syntax allows both and the attribute is absent.",
+);
+static CONTRAST: Column = Column::new(
+    "contrast",
+    Kind::Bool,
+    "Whether Contrast/Bolus Agent (0018,0010) or its sequence is there and not empty.",
+);
+
+/// The columns, in the order of the schema.
+pub(crate) static ALL: [&Column; 16] = [
+    &MODALITY,
+    &SOP_CLASS_UID,
+    &TRANSFER_SYNTAX_UID,
+    &IMAGE_TYPE,
+    &MANUFACTURER,
+    &MANUFACTURER_MODEL_NAME,
+    &BODY_PART_EXAMINED,
+    &CONVOLUTION_KERNEL,
+    &KVP,
+    &X_RAY_TUBE_CURRENT_MA,
+    &EXPOSURE_MAS,
+    &PHOTOMETRIC_INTERPRETATION,
+    &BITS_STORED,
+    &PIXEL_REPRESENTATION,
+    &LOSSY,
+    &CONTRAST,
+];
+
+/// Fills them.
+pub(crate) fn fill(facts: &mut Facts, image: &Image, frame: u32) {
+    let header = &image.header;
+    facts.set(&MODALITY, "CT");
+    facts.set(&SOP_CLASS_UID, image.sop_class.clone().unwrap_or_default());
+    facts.set(&TRANSFER_SYNTAX_UID, image.syntax.uid);
+    facts.set_some(&IMAGE_TYPE, image_type(image, frame));
+    facts.set_some(&MANUFACTURER, header.text(frame, tags::MANUFACTURER).map(vocabulary::manufacturer));
+    let short_code = |tag| header.text(frame, tag).and_then(vocabulary::short_code);
+    facts.set_some(&MANUFACTURER_MODEL_NAME, short_code(tags::MANUFACTURER_MODEL_NAME));
+    facts.set_some(&BODY_PART_EXAMINED, header.text(frame, tags::BODY_PART_EXAMINED).and_then(vocabulary::body_part));
+    facts.set_some(&CONVOLUTION_KERNEL, short_code(tags::CONVOLUTION_KERNEL));
+    let number = |tag| header.value(frame, tag);
+    facts.set_some(&KVP, number(tags::KVP));
+    let current = number(tags::X_RAY_TUBE_CURRENT_INM_A).or_else(|| number(tags::X_RAY_TUBE_CURRENT));
+    facts.set_some(&X_RAY_TUBE_CURRENT_MA, current);
+    facts.set_some(&EXPOSURE_MAS, number(tags::EXPOSURE_INM_AS).or_else(|| number(tags::EXPOSURE)));
+    let photometric = header.text(frame, tags::PHOTOMETRIC_INTERPRETATION);
+    facts.set_some(&PHOTOMETRIC_INTERPRETATION, photometric.and_then(vocabulary::photometric_interpretation));
+    facts.set(&BITS_STORED, i32::from(image.format.bits_stored));
+    facts.set(&PIXEL_REPRESENTATION, i32::from(image.format.is_signed));
+    facts.set_some(&LOSSY, lossy(image, frame));
+    let agents = [tags::CONTRAST_BOLUS_AGENT, tags::CONTRAST_BOLUS_AGENT_SEQUENCE];
+    facts.set(&CONTRAST, agents.iter().any(|&agent| header.text(frame, agent).is_some()));
+}
+
+fn image_type(image: &Image, frame: u32) -> Option<Vec<String>> {
+    let header = &image.header;
+    let text = header.text(frame, tags::FRAME_TYPE).or_else(|| header.text(frame, tags::IMAGE_TYPE))?;
+    let values = text.split(|&byte| byte == b'\\').take(4).map(|value| vocabulary::code_string(value.trim_ascii()));
+    // A value that does not pass ends the list: the places of the others keep their meaning.
+    let values: Vec<String> = values.map_while(|value| value).collect();
+    (!values.is_empty()).then_some(values)
+}
+
+fn lossy(image: &Image, frame: u32) -> Option<bool> {
+    match (image.syntax.loss, image.header.text(frame, tags::LOSSY_IMAGE_COMPRESSION)) {
+        (Loss::Lossy, _) | (_, Some(b"01")) => Some(true),
+        (Loss::Lossless, _) | (_, Some(b"00")) => Some(false),
+        (Loss::Either, _) => None,
+    }
+}

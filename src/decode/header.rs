@@ -1,0 +1,216 @@
+//! What a header says: the attributes the rest of the program asks for, and where Pixel Data is.
+
+use dicom_core::Tag;
+
+use crate::attributes::Number;
+
+/// Where in a data set a value stands; the order is the order of looking it up, last first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// At the top level.
+    Top,
+    /// In a macro of the Shared Functional Groups.
+    Shared,
+    /// In a macro of the Per-frame Functional Groups, of this frame.
+    Frame(u32),
+}
+
+/// Where the pixels are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum PixelData {
+    /// `length` bytes at `offset` of the data set; not checked against the input's length.
+    Native { offset: u64, length: u64, vr: [u8; 2] },
+    /// Fragments; the item of the basic offset table starts at `offset`.
+    Encapsulated { offset: u64 },
+    /// Float or Double Float Pixel Data.
+    Float,
+}
+
+/// At most this many bytes of a value are kept; what is longer is no value this program reads.
+const VALUE_KEPT: usize = 256;
+
+#[derive(Clone, Copy, Debug)]
+struct Value {
+    place: Place,
+    tag: Tag,
+    start: u32,
+    length: u16,
+    is_double: bool,
+    big_endian: bool,
+}
+
+/// The attributes of a data set that this program reads.
+#[derive(Debug, Default)]
+pub(crate) struct Header {
+    values: Vec<Value>,
+    bytes: Vec<u8>,
+    /// Where the pixels are; `None` where the data set ends without.
+    pub(crate) pixel_data: Option<PixelData>,
+}
+
+impl Header {
+    /// Keeps a value; the first one of a place and tag is the one that counts.
+    pub(crate) fn keep(&mut self, place: Place, tag: Tag, vr: [u8; 2], value: &[u8], big_endian: bool) {
+        let kept = value.get(..VALUE_KEPT).unwrap_or(value);
+        let Ok(start) = u32::try_from(self.bytes.len()) else { return };
+        let is_double = vr == *b"FD" || (vr == *b"  " && super::wanted::is_double(tag));
+        self.values.push(Value { place, tag, start, length: kept.len() as u16, is_double, big_endian });
+        self.bytes.extend_from_slice(kept);
+    }
+
+    /// Puts the values in the order that looking up needs. Once, after the last `keep`.
+    pub(crate) fn finish(&mut self) {
+        self.values.sort_by_key(|value| (value.place, value.tag));
+    }
+
+    /// Bytes of memory that the header holds.
+    pub(crate) fn memory(&self) -> u64 {
+        (self.values.capacity() * size_of::<Value>() + self.bytes.capacity()) as u64
+    }
+
+    fn at(&self, place: Place, tag: Tag) -> Option<(&Value, &[u8])> {
+        let index = self.values.partition_point(|value| (value.place, value.tag) < (place, tag));
+        let value = self.values.get(index).filter(|value| (value.place, value.tag) == (place, tag))?;
+        let bytes = self.bytes.get(value.start as usize..)?.get(..usize::from(value.length))?;
+        Some((value, bytes))
+    }
+
+    /// The value for a frame: of its own functional groups, else of the shared ones, else of the top
+    /// level.
+    fn find(&self, frame: u32, tag: Tag) -> Option<(&Value, &[u8])> {
+        let places = [Place::Frame(frame), Place::Shared, Place::Top];
+        places.into_iter().find_map(|place| self.at(place, tag))
+    }
+
+    /// The bytes of a text value without the spaces and zeros around it; `None` where nothing is left.
+    pub(crate) fn text(&self, frame: u32, tag: Tag) -> Option<&[u8]> {
+        let (_, bytes) = self.find(frame, tag)?;
+        let text = trim(bytes);
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// A 16-bit value; `None` where it is absent or not exactly one.
+    pub(crate) fn uint16(&self, frame: u32, tag: Tag) -> Option<u16> {
+        let (value, bytes) = self.find(frame, tag)?;
+        let bytes = bytes.try_into().ok()?;
+        Some(if value.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
+    }
+
+    /// A single DS, IS or FD value.
+    pub(crate) fn number(&self, frame: u32, tag: Tag) -> Number {
+        let Some((value, bytes)) = self.find(frame, tag) else { return Number::Missing };
+        if value.is_double {
+            return match <[u8; 8]>::try_from(bytes) {
+                Ok(bytes) => {
+                    finite(if value.big_endian { f64::from_be_bytes(bytes) } else { f64::from_le_bytes(bytes) })
+                }
+                Err(_) if bytes.is_empty() => Number::Missing,
+                Err(_) => Number::Invalid,
+            };
+        }
+        match trim(bytes) {
+            [] => Number::Missing,
+            text => decimal(text).map_or(Number::Invalid, Number::Value),
+        }
+    }
+
+    /// A single DS, IS or FD value; `None` also where it is no finite number.
+    pub(crate) fn value(&self, frame: u32, tag: Tag) -> Option<f64> {
+        match self.number(frame, tag) {
+            Number::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A single whole number that fits 32 bits.
+    pub(crate) fn integer(&self, frame: u32, tag: Tag) -> Option<i32> {
+        let value = self.value(frame, tag)?;
+        (value == value.trunc() && value.abs() <= f64::from(i32::MAX)).then_some(value as i32)
+    }
+
+    /// Exactly `N` DS values.
+    pub(crate) fn numbers<const N: usize>(&self, frame: u32, tag: Tag) -> Option<[f64; N]> {
+        let text = self.text(frame, tag)?;
+        let mut numbers = [0.0; N];
+        let mut parts = text.split(|&byte| byte == b'\\');
+        for number in &mut numbers {
+            *number = decimal(trim(parts.next()?))?;
+        }
+        parts.next().is_none().then_some(numbers)
+    }
+}
+
+fn finite(value: f64) -> Number {
+    if value.is_finite() { Number::Value(value) } else { Number::Invalid }
+}
+
+/// A decimal string as PS3.5 section 6.2 allows it: digits, sign, point, exponent; finite.
+fn decimal(text: &[u8]) -> Option<f64> {
+    let allowed = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
+    if !text.iter().all(allowed) {
+        return None;
+    }
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    value.is_finite().then_some(value)
+}
+
+/// `bytes` without spaces and zeros at both ends.
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    let padding = |byte: &u8| matches!(byte, b' ' | b'\0' | b'\t' | b'\r' | b'\n');
+    let Some(start) = bytes.iter().position(|byte| !padding(byte)) else { return &[] };
+    let end = bytes.iter().rposition(|byte| !padding(byte)).map_or(start, |last| last + 1);
+    bytes.get(start..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dicom_dictionary_std::tags::{IMAGE_POSITION_PATIENT, RESCALE_SLOPE};
+
+    fn header(values: &[(Place, Tag, &[u8])]) -> Header {
+        let mut header = Header::default();
+        values.iter().for_each(|(place, tag, value)| header.keep(*place, *tag, *b"DS", value, false));
+        header.finish();
+        header
+    }
+
+    #[test]
+    fn a_frame_hides_shared_hides_top() {
+        let header = header(&[
+            (Place::Frame(1), RESCALE_SLOPE, b"3"),
+            (Place::Shared, RESCALE_SLOPE, b"2"),
+            (Place::Top, RESCALE_SLOPE, b"1"),
+        ]);
+        assert_eq!(header.value(1, RESCALE_SLOPE), Some(3.0));
+        assert_eq!(header.value(0, RESCALE_SLOPE), Some(2.0));
+    }
+
+    #[test]
+    fn a_decimal_string_is_a_finite_number_or_nothing() {
+        for (text, number) in [
+            (&b" 1.5 "[..], Number::Value(1.5)),
+            (b"-1e3\0", Number::Value(-1000.0)),
+            (b"  ", Number::Missing),
+            (b"", Number::Missing),
+            (b"nan", Number::Invalid),
+            (b"inf", Number::Invalid),
+            (b"1e400", Number::Invalid),
+            (b"1,5", Number::Invalid),
+            (b"1\\2", Number::Invalid),
+            (b"abc", Number::Invalid),
+        ] {
+            assert_eq!(header(&[(Place::Top, RESCALE_SLOPE, text)]).number(0, RESCALE_SLOPE), number, "{text:?}");
+        }
+        assert_eq!(header(&[]).number(0, RESCALE_SLOPE), Number::Missing);
+    }
+
+    #[test]
+    fn numbers_are_exactly_as_many_as_asked_for() {
+        let found =
+            |text: &[u8]| header(&[(Place::Top, IMAGE_POSITION_PATIENT, text)]).numbers::<3>(0, IMAGE_POSITION_PATIENT);
+        assert_eq!(found(b"1\\ -2.5\\3 "), Some([1.0, -2.5, 3.0]));
+        assert_eq!(found(b"1\\2"), None);
+        assert_eq!(found(b"1\\2\\3\\4"), None);
+        assert_eq!(found(b"1\\\\3"), None);
+    }
+}

@@ -1,0 +1,276 @@
+//! The walk over a data set up to Pixel Data: iterative, bounded, and blind to everything but the
+//! attributes of [`super::wanted`].
+//!
+//! # Source
+//! PS3.5 sections 7.1 (data elements), 7.5 (sequences), 6.2.2 note 4 (UN of undefined length).
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+use super::cursor::{Cursor, ElementHeader, Stop, is_vr};
+use super::header::{Header, PixelData, Place};
+use super::limits;
+use super::syntax::{EXPLICIT_BE, EXPLICIT_LE, Encoding, IMPLICIT_LE};
+use super::wanted;
+use crate::reason::{Fault, Reason};
+
+const ITEM: Tag = Tag(0xFFFE, 0xE000);
+const ITEM_DELIMITER: Tag = Tag(0xFFFE, 0xE00D);
+const SEQUENCE_DELIMITER: Tag = Tag(0xFFFE, 0xE0DD);
+
+/// What a scan found, and why it ended.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    /// What was read before the end.
+    pub(crate) header: Header,
+    /// How the data set is written.
+    pub(crate) encoding: Encoding,
+    /// `Ok`: at Pixel Data or at the end of the data set.
+    pub(crate) end: Result<(), Stop>,
+}
+
+/// Reads the data set that starts at `start` of an input whose first bytes are `bytes`.
+///
+/// Reads nothing behind the header of Pixel Data; never allocates by a length of the file. The
+/// `labelled` encoding is overruled where the first element can only be read in another one.
+pub(crate) fn scan(bytes: &[u8], total: Option<u64>, start: u64, labelled: Encoding) -> Scanned {
+    let cursor = Cursor::new(bytes, total, start);
+    let encoding = detect(cursor.rest()).unwrap_or(labelled);
+    let mut walk = Walk { cursor, encoding, header: Header::default(), stack: Vec::new(), elements: 0 };
+    let end = walk.run();
+    walk.header.finish();
+    Scanned { header: walk.header, encoding, end }
+}
+
+/// The encoding that the first element of a data set is written in; `None` where fewer than 8 bytes
+/// are there.
+///
+/// A Value Representation in its place is explicit; the group number, small in a first element,
+/// tells the byte order. There is no implicit big endian.
+pub(crate) fn detect(bytes: &[u8]) -> Option<Encoding> {
+    let [a, b, _, _, vr @ .., _, _] = bytes.first_chunk::<8>()?;
+    match (is_vr(*vr), u16::from_le_bytes([*a, *b]) <= u16::from_be_bytes([*a, *b])) {
+        (true, true) => Some(EXPLICIT_LE),
+        (true, false) => Some(EXPLICIT_BE),
+        (false, _) => Some(IMPLICIT_LE),
+    }
+}
+
+/// What a sequence or item is to this program.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Role {
+    /// The Shared (or else Per-frame) Functional Groups Sequence.
+    Groups { shared: bool },
+    /// An item of it.
+    Group(Place),
+    /// A macro of such an item, or the item in the macro.
+    Macro(Place),
+    /// Anything else: walked over.
+    Other,
+}
+
+#[derive(Debug)]
+struct Container {
+    role: Role,
+    /// A sequence holds items, an item holds elements.
+    is_sequence: bool,
+    /// Its items are fragments of bytes, not data sets.
+    is_raw: bool,
+    /// Where it ends, by its length; `None`: at its delimiter.
+    end: Option<u64>,
+    items: u32,
+    /// The encoding outside of it.
+    outside: Encoding,
+}
+
+struct Walk<'a> {
+    cursor: Cursor<'a>,
+    encoding: Encoding,
+    header: Header,
+    stack: Vec<Container>,
+    elements: u32,
+}
+
+fn malformed(detail: impl Into<String>) -> Stop {
+    Stop::Broken(Fault::new(Reason::MalformedHeader, detail))
+}
+
+impl Walk<'_> {
+    fn run(&mut self) -> Result<(), Stop> {
+        loop {
+            self.close_finished()?;
+            if self.stack.is_empty() && self.cursor.at_end() {
+                return Ok(());
+            }
+            let element = self.cursor.element_header(self.encoding)?;
+            self.elements += 1;
+            if self.elements > limits::ELEMENTS {
+                return Err(limits::exceeded("elements", self.elements.into(), limits::ELEMENTS.into()).into());
+            }
+            match self.stack.last().map(|container| container.is_sequence) {
+                Some(true) => self.item(element)?,
+                Some(false) => self.nested(element)?,
+                None => {
+                    if self.top(element)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leaves the containers whose length is used up.
+    fn close_finished(&mut self) -> Result<(), Stop> {
+        while let Some(end) = self.stack.last().and_then(|container| container.end) {
+            if self.cursor.position() > end {
+                return Err(malformed("an element ends outside of its item"));
+            }
+            if self.cursor.position() < end {
+                break;
+            }
+            self.close();
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(container) = self.stack.pop() {
+            self.encoding = container.outside;
+        }
+    }
+
+    /// An element of the top level. True: it is Pixel Data, and the scan is over.
+    fn top(&mut self, element: ElementHeader) -> Result<bool, Stop> {
+        let tag = element.tag;
+        let offset = self.cursor.position();
+        match (tag, element.length) {
+            (tags::PIXEL_DATA, Some(length)) => {
+                self.header.pixel_data = Some(PixelData::Native { offset, length: length.into(), vr: element.vr });
+                return Ok(true);
+            }
+            (tags::PIXEL_DATA, None) => {
+                self.header.pixel_data = Some(PixelData::Encapsulated { offset });
+                return Ok(true);
+            }
+            (tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA, _) => {
+                self.header.pixel_data = Some(PixelData::Float);
+                return Ok(true);
+            }
+            // Zeros behind the last element: padding of a tape or a transfer.
+            (Tag(0, 0), Some(0)) => return Ok(true),
+            (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: true })?,
+            (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: false })?,
+            (tags::CONTRAST_BOLUS_AGENT_SEQUENCE | tags::DIRECTORY_RECORD_SEQUENCE, length) if length != Some(0) => {
+                // That they are there is all that is asked of these two.
+                self.header.keep(Place::Top, tag, *b"CS", b"1", false);
+                self.value(element, None)?;
+            }
+            _ => self.value(element, Some(Place::Top))?,
+        }
+        Ok(false)
+    }
+
+    /// An element of an item.
+    fn nested(&mut self, element: ElementHeader) -> Result<(), Stop> {
+        let role = self.stack.last().map_or(Role::Other, |container| container.role);
+        match (role, element.tag) {
+            (_, ITEM_DELIMITER) => match self.stack.last() {
+                Some(item) if item.end.is_none() => {
+                    self.close();
+                    Ok(())
+                }
+                _ => Err(malformed("an item delimiter in an item of defined length")),
+            },
+            (_, ITEM | SEQUENCE_DELIMITER) => Err(malformed("an item or sequence delimiter between elements")),
+            (Role::Group(place), tag) if wanted::is_macro(tag) => self.open(element, Role::Macro(place)),
+            (Role::Macro(place), _) => self.value(element, Some(place)),
+            _ => self.value(element, None),
+        }
+    }
+
+    /// Keeps the value of an element, or steps over it.
+    fn value(&mut self, element: ElementHeader, place: Option<Place>) -> Result<(), Stop> {
+        let Some(length) = element.length.map(u64::from) else { return self.open(element, Role::Other) };
+        self.check_end(length)?;
+        if element.tag.0 == 0xFFFE {
+            return Err(malformed(format!("{} outside of a sequence", element.tag)));
+        }
+        let is_sequence = element.vr == *b"SQ" || element.vr == *b"  " || element.vr == *b"UN";
+        if length > limits::VALUE_BYTES && !is_sequence {
+            return Err(limits::exceeded("bytes of a value", length, limits::VALUE_BYTES).into());
+        }
+        match place.filter(|_| wanted::is_wanted(element.tag) && element.vr != *b"SQ") {
+            Some(place) if length <= limits::VALUE_BYTES => {
+                let value = self.cursor.take(length)?;
+                self.header.keep(place, element.tag, element.vr, value, self.encoding.big_endian);
+                Ok(())
+            }
+            _ => self.cursor.skip(length),
+        }
+    }
+
+    /// Steps into a sequence.
+    fn open(&mut self, element: ElementHeader, role: Role) -> Result<(), Stop> {
+        let outside = self.encoding;
+        if element.tag.0 == 0xFFFE {
+            return Err(malformed(format!("{} outside of a sequence", element.tag)));
+        }
+        if element.vr == *b"UN" {
+            self.encoding = IMPLICIT_LE;
+        }
+        let is_raw = !matches!(&element.vr, b"SQ" | b"UN" | b"  ");
+        let end = element.length.map(u64::from).map(|length| self.check_end(length)).transpose()?;
+        self.push(Container { role, is_sequence: true, is_raw, end, items: 0, outside })
+    }
+
+    /// An item of a sequence, or its end.
+    fn item(&mut self, element: ElementHeader) -> Result<(), Stop> {
+        let outside = self.encoding;
+        let Some(sequence) = self.stack.last_mut() else { return Ok(()) };
+        match element.tag {
+            SEQUENCE_DELIMITER if sequence.end.is_none() => {
+                self.close();
+                return Ok(());
+            }
+            ITEM => {}
+            tag => return Err(malformed(format!("{tag} in the place of an item"))),
+        }
+        let place = sequence.items;
+        sequence.items += 1;
+        if sequence.items > limits::ITEMS {
+            return Err(limits::exceeded("items of a sequence", sequence.items.into(), limits::ITEMS.into()).into());
+        }
+        let role = match sequence.role {
+            Role::Groups { shared: true } => Role::Group(Place::Shared),
+            Role::Groups { shared: false } => Role::Group(Place::Frame(place)),
+            Role::Macro(place) => Role::Macro(place),
+            Role::Group(_) | Role::Other => Role::Other,
+        };
+        match (sequence.is_raw, element.length) {
+            (true, Some(length)) => self.cursor.skip(length.into()),
+            (true, None) => Err(malformed("a fragment of undefined length")),
+            (false, length) => {
+                let end = length.map(u64::from).map(|length| self.check_end(length)).transpose()?;
+                self.push(Container { role, is_sequence: false, is_raw: false, end, items: 0, outside })
+            }
+        }
+    }
+
+    fn push(&mut self, container: Container) -> Result<(), Stop> {
+        // A level of nesting is a sequence and its item.
+        if self.stack.len() >= 2 * limits::DEPTH {
+            return Err(limits::exceeded("nested sequences", limits::DEPTH as u64 + 1, limits::DEPTH as u64).into());
+        }
+        self.stack.push(container);
+        Ok(())
+    }
+
+    /// Where `length` bytes from here end; an error where that is outside the containers around.
+    fn check_end(&self, length: u64) -> Result<u64, Stop> {
+        let end = self.cursor.position().saturating_add(length);
+        match self.stack.iter().rev().find_map(|container| container.end) {
+            Some(limit) if end > limit => Err(malformed("an element is longer than the item that holds it")),
+            _ => Ok(end),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Killed anywhere, the same command again ends with the bytes of an undisturbed run.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::cli::dcmshard;
+use crate::made::{Ct, key};
+use crate::shards::hashes;
+
+const SLICES: u32 = 60;
+
+fn archive(folder: &Path) {
+    for n in 0..SLICES {
+        let ct = Ct::head(128, 40.0, 30.0 + f64::from(n % 7), f64::from(n % 30)).with_uid(n);
+        ct.write(&folder.join(format!("{n}.dcm")));
+    }
+}
+
+fn arguments(src: &Path, out: &Path, key: &Path) -> Vec<String> {
+    let path = |path: &Path| path.display().to_string();
+    let fixed = ["convert", &path(src), "--out", &path(out), "--key", &path(key), "--threads", "1"];
+    let mut arguments: Vec<String> = fixed.map(str::to_owned).to_vec();
+    arguments.extend(["--set", "output.rows_per_shard=4", "--progress", "none"].map(str::to_owned));
+    arguments
+}
+
+/// How many files stand below `out/data`.
+fn shards(out: &Path) -> usize {
+    fs::read_dir(out.join("data/g000001")).map(|entries| entries.count()).unwrap_or(0)
+}
+
+#[test]
+fn killed_in_the_middle_the_same_command_completes_the_same_bytes() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let (src, key_path) = (temp.path().join("src"), temp.path().join("key"));
+    archive(&src);
+    fs::write(&key_path, key().bytes()).expect("can be written");
+    let undisturbed = temp.path().join("undisturbed");
+    let list = arguments(&src, &undisturbed, &key_path);
+    assert!(dcmshard(&list.iter().map(String::as_str).collect::<Vec<_>>()).status.success());
+    let expected = hashes(&undisturbed.join("data"));
+    assert_eq!(expected.len(), 15);
+
+    // SIGKILL as soon as a given number of shards has been published, wherever the run then is.
+    for wanted in [0, 1, 5, 11] {
+        let out = temp.path().join(format!("killed-{wanted}"));
+        let list = arguments(&src, &out, &key_path);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dcmshard"))
+            .args(&list)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        while shards(&out) < wanted && child.try_wait().expect("can be waited for").is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().expect("can be killed");
+        child.wait().expect("can be waited for");
+        let again = dcmshard(&list.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+        assert_eq!(hashes(&out.join("data")), expected, "killed after {wanted} shards");
+        assert_eq!(hashes(&out.join("ledger")), hashes(&undisturbed.join("ledger")));
+        assert_eq!(fs::read_dir(out.join(".tmp")).expect("stands").count(), 0, "nothing is left in .tmp");
+        let out = out.display().to_string();
+        assert!(dcmshard(&["verify", &out, "--read-data"]).status.success());
+    }
+}
+
+#[test]
+fn a_shard_that_is_gone_or_damaged_is_made_again_and_nothing_else() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let (src, out, key_path) = (temp.path().join("src"), temp.path().join("out"), temp.path().join("key"));
+    archive(&src);
+    fs::write(&key_path, key().bytes()).expect("can be written");
+    let list = arguments(&src, &out, &key_path);
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    assert!(dcmshard(&list).status.success());
+    let (expected, time) = (hashes(&out.join("data")), |name: &str| {
+        let path = out.join("data/g000001").join(name);
+        path.metadata().and_then(|metadata| metadata.modified()).expect("stands")
+    });
+    let untouched = time("part-00000007.parquet");
+    fs::remove_file(out.join("data/g000001/part-00000002.parquet")).expect("can be removed");
+    let torn = out.join("data/g000001/part-00000004.parquet");
+    let half = fs::read(&torn).map(|bytes| bytes[..bytes.len() / 2].to_vec()).expect("can be read");
+    fs::write(&torn, half).expect("can be written");
+    assert!(dcmshard(&list).status.success());
+    assert_eq!(hashes(&out.join("data")), expected);
+    assert_eq!(time("part-00000007.parquet"), untouched);
+}
