@@ -97,7 +97,8 @@ mod tests {
         publish(&folder, "r", "k", vec![record("b", 2), record("a", 1)])?;
         publish(&folder, "r", "k", vec![record("a", 1), record("b", 2)])?;
         publish(&folder, "r", "k", vec![record("a", 1), record("b", 2), record("c", 0)])?;
-        let mut names: Vec<_> = fs::read_dir(temp.path().join(FOLDER))?.map(|e| e.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(temp.path().join(FOLDER))?.map(|e| e.expect("readable").file_name()).collect();
         names.sort();
         assert_eq!(names, ["00000001.json", "00000002.json"]);
         let first: serde_json::Value = serde_json::from_slice(&fs::read(temp.path().join("manifest/00000001.json"))?)?;
