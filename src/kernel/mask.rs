@@ -220,4 +220,12 @@ pub(crate) mod drawn {
             image::Luma([if mask.get(row as usize, column as usize) { 255 } else { 0 }])
         })
     }
+
+    /// The same with a margin of one clear pixel, which imageproc's contours and labels need.
+    pub(crate) fn grey_with_margin(mask: &Mask) -> image::GrayImage {
+        let (rows, columns) = mask.dim();
+        let mut image = image::GrayImage::new(columns as u32 + 2, rows as u32 + 2);
+        image::imageops::replace(&mut image, &grey(mask), 1, 1);
+        image
+    }
 }
