@@ -1,7 +1,8 @@
 //! Resampling under an affine map: bicubic for pixels, nearest neighbour for masks.
 //!
-//! Every destination pixel is looked up in the source through the inverse map, in fixed point (see
-//! [`super::lookup`]); interpolation is f32 in a fixed order, the same on every machine.
+//! Every destination pixel is looked up in the source through the inverse map, rounded to 32.32 fixed
+//! point once, so that positions are sums of integers; interpolation is f32 in a fixed order. Both
+//! are the same on every machine.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -69,7 +70,7 @@ pub fn mask(source: &Mask, map: &Affine) -> Mask {
 
 /// Pixels that are interpolated side by side.
 const LANES: usize = 8;
-/// Pixels around the frame that taps of a position with at least one tap inside may reach.
+/// How far outside the frame a position's taps can lie when at least one of them lies inside.
 const PADDING: usize = 3;
 
 /// The taps of [`LANES`] positions: for each of the 4 rows, two words of packed pixels a position.
