@@ -17,19 +17,23 @@ static TRANSFER_SYNTAX_UID: Column = Column::required(
 static IMAGE_TYPE: Column = Column::new(
     "image_type",
     Kind::ListText,
-    "Image Type (0008,0008), of the frame where given per frame: the first 4 values at most.",
+    "Image Type (0008,0008), of the frame where given per frame: its first 4 values, OTHER for words outside a \
+     closed vocabulary.",
 );
 static MANUFACTURER: Column =
     Column::new("manufacturer", Kind::Text, "Manufacturer (0008,0070), a closed vocabulary; other for the rest.");
 static MANUFACTURER_MODEL_NAME: Column = Column::new(
     "manufacturer_model_name",
     Kind::Text,
-    "Manufacturer's Model Name (0008,1090), where it is a short code.",
+    "Manufacturer's Model Name (0008,1090), where each of its words is in a closed vocabulary or a type number.",
 );
 static BODY_PART_EXAMINED: Column =
     Column::new("body_part_examined", Kind::Text, "Body Part Examined (0018,0015), a defined term of PS3.16.");
-static CONVOLUTION_KERNEL: Column =
-    Column::new("convolution_kernel", Kind::Text, "Convolution Kernel (0018,1210), where it is a short code.");
+static CONVOLUTION_KERNEL: Column = Column::new(
+    "convolution_kernel",
+    Kind::Text,
+    "Convolution Kernel (0018,1210), where it is a known word or has the form of a code.",
+);
 static KVP: Column = Column::new("kvp", Kind::Float64, "KVP (0018,0060): peak kilovoltage, kV.");
 static X_RAY_TUBE_CURRENT_MA: Column = Column::new(
     "x_ray_tube_current_ma",
@@ -86,10 +90,11 @@ pub(crate) fn fill(facts: &mut Facts, image: &Image, frame: u32) {
     facts.set(&TRANSFER_SYNTAX_UID, image.syntax.uid);
     facts.set_some(&IMAGE_TYPE, image_type(image, frame));
     facts.set_some(&MANUFACTURER, header.text(frame, tags::MANUFACTURER).map(vocabulary::manufacturer));
-    let short_code = |tag| header.text(frame, tag).and_then(vocabulary::short_code);
-    facts.set_some(&MANUFACTURER_MODEL_NAME, short_code(tags::MANUFACTURER_MODEL_NAME));
+    let model = header.text(frame, tags::MANUFACTURER_MODEL_NAME).and_then(vocabulary::manufacturer_model_name);
+    facts.set_some(&MANUFACTURER_MODEL_NAME, model);
     facts.set_some(&BODY_PART_EXAMINED, header.text(frame, tags::BODY_PART_EXAMINED).and_then(vocabulary::body_part));
-    facts.set_some(&CONVOLUTION_KERNEL, short_code(tags::CONVOLUTION_KERNEL));
+    let kernel = header.text(frame, tags::CONVOLUTION_KERNEL).and_then(vocabulary::convolution_kernel);
+    facts.set_some(&CONVOLUTION_KERNEL, kernel);
     let number = |tag| header.value(frame, tag);
     facts.set_some(&KVP, number(tags::KVP));
     let current = number(tags::X_RAY_TUBE_CURRENT_INM_A).or_else(|| number(tags::X_RAY_TUBE_CURRENT));
@@ -107,10 +112,8 @@ pub(crate) fn fill(facts: &mut Facts, image: &Image, frame: u32) {
 fn image_type(image: &Image, frame: u32) -> Option<Vec<String>> {
     let header = &image.header;
     let text = header.text(frame, tags::FRAME_TYPE).or_else(|| header.text(frame, tags::IMAGE_TYPE))?;
-    let values = text.split(|&byte| byte == b'\\').take(4).map(|value| vocabulary::code_string(value.trim_ascii()));
-    // A value that does not pass ends the list: the places of the others keep their meaning.
-    let values: Vec<String> = values.map_while(|value| value).collect();
-    (!values.is_empty()).then_some(values)
+    let values = text.split(|&byte| byte == b'\\').take(4);
+    Some(values.map(|value| vocabulary::image_type_value(value.trim_ascii()).to_owned()).collect())
 }
 
 fn lossy(image: &Image, frame: u32) -> Option<bool> {

@@ -18,7 +18,6 @@ mod parity;
 mod phantoms;
 mod plan;
 mod privacy;
-mod real_head_tilt;
 mod real_heads;
 mod schemas;
 mod shards;

@@ -73,6 +73,6 @@ fn hold_tensor(slice: &Slice, expected: &Json) {
         let block_pixels = tensor.slice(ndarray::s![0, top..top + 64, left..left + 64]);
         let mean = block_pixels.iter().map(|&pixel| f64::from(pixel)).sum::<f64>() / 4096.0;
         let expected = expected[block].as_f64().expect("a number");
-        assert!((mean - expected).abs() <= 0.5, "block {block}: mean {mean}, expected {expected}");
+        assert!((mean - expected).abs() <= 0.05, "block {block}: mean {mean}, expected {expected}");
     }
 }

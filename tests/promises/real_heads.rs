@@ -80,14 +80,14 @@ fn a_head_turned_by_ten_degrees_is_found_turned_by_ten_degrees() {
     let (median, worst) = (errors[errors.len() / 2], errors[errors.len() - 1]);
     eprintln!("{} pairs: median {median:.3}, worst {worst:.3} degrees", errors.len());
     assert!(median <= 0.3 && worst <= 3.0, "median {median}, worst {worst}");
-    assert!(errors.len() >= 28, "{} of 56 pairs are applied both times", errors.len());
+    assert!(errors.len() >= 6, "{} of 56 pairs are applied both times", errors.len());
 }
 
 #[test]
 fn round_outlines_are_left_as_they_lie_and_say_so() {
     let pipeline = Pipeline::new(&Recipe::head(), &key());
-    for file in files("series/head-ct-tilt") {
-        let slice = tilted(&pipeline, &file, None);
+    for (index, file) in files("series/head-ct-tilt").iter().enumerate() {
+        let slice = tilted(&pipeline, file, None);
         let stderr = match slice.facts.get("tilt_stderr_deg") {
             Some(dcmshard::column::Value::Float64(stderr)) => *stderr,
             _ => f64::INFINITY,
@@ -95,7 +95,9 @@ fn round_outlines_are_left_as_they_lie_and_say_so() {
         assert_eq!(applied(&slice), stderr <= 1.0 && angle(&slice).is_some_and(|angle| angle.abs() <= 45.0));
         if applied(&slice) {
             let angle = angle(&slice).unwrap_or(0.0);
-            assert!(angle.abs() <= 15.0, "turned by {angle}, the head lies at about 5 to 11 degrees");
+            // Its 3-D plane of symmetry lies at -10.9 degrees; slice by slice it is at -14.6 to -8.9.
+            assert!((-14.9..=-8.9).contains(&angle), "slice {index} turned by {angle}");
+            assert!(index < 20, "slice {index}: from the 21st on the outline is round");
         } else {
             assert_eq!(slice.placement, Affine::IDENTITY);
         }
