@@ -157,6 +157,12 @@ fn check_form(pixel_data: PixelData, syntax: &Syntax, format: &Format) -> Result
         (PixelData::Encapsulated { .. }, false) => {
             Err(Fault::new(Reason::MalformedHeader, "Pixel Data has no length in an uncompressed syntax"))
         }
+        // RLE packs whole cells; the other codecs know samples only, without the bits around them.
+        _ if syntax.codec != Codec::Rle && format.high_bit + 1 != format.bits_stored => {
+            let detail =
+                format!("High Bit is {}, Bits Stored {}, in a compressed syntax", format.high_bit, format.bits_stored);
+            Err(Fault::new(Reason::ImageGeometry, detail))
+        }
         _ => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use crate::reason::Fault;
 /// `decode_failed` where the codestream is damaged.
 pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Cells, Fault> {
     let gave_up = |_| failed("the JPEG XL decoder gave up");
-    let memory = format.pixels() * working_bytes_per_pixel(Codec::JpegXl) as usize + (4 << 20);
+    let memory = format.pixels() * working_bytes_per_pixel(Codec::JpegXl) as usize + (1 << 20);
     let builder = JxlImage::builder().pool(JxlThreadPool::none()).alloc_tracker(AllocTracker::with_limit(memory));
     let mut image = builder.build_uninit();
     image.feed_bytes(frame).map_err(gave_up)?;
