@@ -80,16 +80,15 @@ fn contained(decoder: impl FnOnce() -> Result<Cells, Fault>) -> Result<Cells, Fa
     catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| Err(failed("the decoder panicked on the frame")))
 }
 
-/// Bytes that the decoder holds for each pixel, beside the frame's bytes and 2 bytes of the result.
+/// Bytes that the decoder holds beside the frame's bytes and 2 bytes for each pixel of the result.
 /// Measured peaks, rounded up; of JPEG XL it is also the limit that its decoder is given.
-pub(crate) fn working_bytes_per_pixel(codec: Codec) -> u64 {
+pub(crate) fn working_bytes(codec: Codec, pixels: u64) -> u64 {
     match codec {
-        Codec::Native | Codec::Deflated | Codec::Unsupported => 0,
+        Codec::Native | Codec::Deflated | Codec::Unsupported | Codec::JpegLossless | Codec::JpegLs => 0,
         // A plane of bytes; wide cells are counted by themselves.
-        Codec::Rle => 1,
-        Codec::JpegLossless | Codec::JpegLs => 0,
-        Codec::JpegBaseline => 8,
-        Codec::Jpeg2000 => 12,
-        Codec::JpegXl => 48,
+        Codec::Rle => pixels,
+        Codec::JpegBaseline => 8 * pixels,
+        Codec::Jpeg2000 => 12 * pixels + (256 << 10),
+        Codec::JpegXl => 48 * pixels + (1 << 20),
     }
 }

@@ -14,9 +14,13 @@ use super::vocabulary;
 use crate::reason::{Fault, Reason};
 use crate::slice::Pixels;
 
-/// What decoding any slice of an input holds beside all that is counted by bytes: the header's
-/// values, tables of fragments and codes, the piece that is being hashed.
-const FIXED_BYTES: u64 = (1 << 20) + (256 << 10);
+/// What decoding a slice holds beside all that is counted by bytes: the header's values, tables of
+/// codes, the columns.
+const FIXED_BYTES: u64 = 128 << 10;
+
+/// The same for an input that is read piecewise: the piece that is being hashed, the first bytes with
+/// the header, the table of fragments.
+const PIECEWISE_BYTES: u64 = (1 << 20) + (256 << 10);
 
 /// A CT input whose header is good for decoding.
 #[derive(Debug)]
@@ -132,8 +136,9 @@ impl Image {
             _ if is_whole => 2 * size,
             _ => most_encoded_bytes(&self.format),
         };
-        let working = pixels * codestream::working_bytes_per_pixel(self.syntax.codec);
-        FIXED_BYTES + self.header.memory() + cells + encoded + working
+        let fixed = if is_whole { FIXED_BYTES } else { PIECEWISE_BYTES };
+        let working = codestream::working_bytes(self.syntax.codec, pixels);
+        fixed + self.header.memory() + cells + encoded + working
     }
 }
 
