@@ -1,6 +1,8 @@
 //! From a compressed frame to pixel cells: which decoder, and what every codestream's own header
 //! must agree with before the decoder is called.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::format::{Cells, Format};
 use super::syntax::Codec;
 use super::{jpeg_baseline, jpeg_lossless, jpeg_ls, jpeg_xl, jpeg2000, rle};
@@ -60,26 +62,33 @@ pub(crate) fn decode(frame: &[u8], codec: Codec, format: &Format) -> Result<Cell
         _ if format.bits_allocated > 16 => {
             Err(Fault::new(Reason::PixelFormat, "compressed pixels of more than 16 bits"))
         }
-        Codec::JpegBaseline => jpeg_baseline::decode(frame, format),
+        Codec::JpegBaseline => contained(|| jpeg_baseline::decode(frame, format)),
         Codec::JpegLossless => jpeg_lossless::decode(frame, format),
         Codec::JpegLs => jpeg_ls::decode(frame, format),
-        Codec::Jpeg2000 => jpeg2000::decode(frame, format),
-        Codec::JpegXl => jpeg_xl::decode(frame, format),
+        Codec::Jpeg2000 => contained(|| jpeg2000::decode(frame, format)),
+        Codec::JpegXl => contained(|| jpeg_xl::decode(frame, format)),
         Codec::Native | Codec::Deflated | Codec::Unsupported => {
             Err(Fault::new(Reason::TransferSyntax, "no decoder for the transfer syntax"))
         }
     }
 }
 
-/// Bytes that the decoder holds for each pixel, beside the frame's bytes and 2 bytes of the result.
-pub(crate) fn working_bytes_per_pixel(codec: Codec) -> u64 {
+/// Calls a decoder of another project. That it panics on a damaged frame is no bug of this program, as
+/// the same in a decoder of our own would be: the frame is what is wrong.
+fn contained(decoder: impl FnOnce() -> Result<Cells, Fault>) -> Result<Cells, Fault> {
+    // Nothing that the decoder may have left half done outlives the call.
+    catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| Err(failed("the decoder panicked on the frame")))
+}
+
+/// Bytes that the decoder holds beside the frame's bytes and 2 bytes for each pixel of the result.
+/// Measured peaks, rounded up; of JPEG XL it is also the limit that its decoder is given.
+pub(crate) fn working_bytes(codec: Codec, pixels: u64) -> u64 {
     match codec {
-        Codec::Native | Codec::Deflated | Codec::Unsupported => 0,
+        Codec::Native | Codec::Deflated | Codec::Unsupported | Codec::JpegLossless | Codec::JpegLs => 0,
         // A plane of bytes; wide cells are counted by themselves.
-        Codec::Rle => 1,
-        Codec::JpegLossless | Codec::JpegLs => 0,
-        Codec::JpegBaseline => 8,
-        Codec::Jpeg2000 => 24,
-        Codec::JpegXl => 32,
+        Codec::Rle => pixels,
+        Codec::JpegBaseline => 8 * pixels,
+        Codec::Jpeg2000 => 12 * pixels + (256 << 10),
+        Codec::JpegXl => 48 * pixels + (1 << 20),
     }
 }

@@ -35,8 +35,9 @@ fn examine_input(input: &Input<'_>) -> Result<CtInput, Fault> {
     }
     let mut buffer = Vec::new();
     let loaded = load(input, &mut buffer, |meta, header| {
-        sop_class(meta, header).is_some_and(|class| !CT_CLASSES.contains(&class))
-            && header.text(0, tags::SOP_CLASS_UID).is_some()
+        // What is no CT is not read on for.
+        let class = header.text(0, tags::SOP_CLASS_UID);
+        class.is_some_and(|class| !CT_CLASSES.contains(&class)) || meta.sop_class.as_deref() == Some(DIRECTORY_CLASS)
     })?;
     let loaded =
         loaded.ok_or_else(|| Fault::new(Reason::NotDicom, "no DICOM header and no plausible first element"))?;

@@ -14,9 +14,13 @@ use super::vocabulary;
 use crate::reason::{Fault, Reason};
 use crate::slice::Pixels;
 
-/// What decoding any slice of an input holds beside all that is counted by bytes: the header's
-/// values, tables of fragments and codes, the piece that is being hashed.
-const FIXED_BYTES: u64 = (1 << 20) + (256 << 10);
+/// What decoding a slice holds beside all that is counted by bytes: the header's values, tables of
+/// codes, the columns.
+const FIXED_BYTES: u64 = 128 << 10;
+
+/// The same for an input that is read piecewise: the piece that is being hashed, the first bytes with
+/// the header, the table of fragments.
+const PIECEWISE_BYTES: u64 = (1 << 20) + (256 << 10);
 
 /// A CT input whose header is good for decoding.
 #[derive(Debug)]
@@ -132,8 +136,9 @@ impl Image {
             _ if is_whole => 2 * size,
             _ => most_encoded_bytes(&self.format),
         };
-        let working = pixels * codestream::working_bytes_per_pixel(self.syntax.codec);
-        FIXED_BYTES + self.header.memory() + cells + encoded + working
+        let fixed = if is_whole { FIXED_BYTES } else { PIECEWISE_BYTES };
+        let working = codestream::working_bytes(self.syntax.codec, pixels);
+        fixed + self.header.memory() + cells + encoded + working
     }
 }
 
@@ -156,6 +161,12 @@ fn check_form(pixel_data: PixelData, syntax: &Syntax, format: &Format) -> Result
         }
         (PixelData::Encapsulated { .. }, false) => {
             Err(Fault::new(Reason::MalformedHeader, "Pixel Data has no length in an uncompressed syntax"))
+        }
+        // RLE packs whole cells; the other codecs know samples only, without the bits around them.
+        _ if syntax.codec != Codec::Rle && format.high_bit + 1 != format.bits_stored => {
+            let detail =
+                format!("High Bit is {}, Bits Stored {}, in a compressed syntax", format.high_bit, format.bits_stored);
+            Err(Fault::new(Reason::ImageGeometry, detail))
         }
         _ => Ok(()),
     }

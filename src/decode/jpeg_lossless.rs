@@ -320,7 +320,7 @@ mod tests {
         out.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, predictor, 0, 0]);
         let mut bits = String::new();
         let flush = |bits: &mut String, out: &mut Vec<u8>| {
-            while bits.len() % 8 != 0 {
+            while !bits.len().is_multiple_of(8) {
                 bits.push('1');
             }
             for byte in bits.as_bytes().chunks(8) {

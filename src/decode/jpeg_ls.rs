@@ -23,9 +23,23 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    /// At least 48 bits in the window.
+    /// At least 32 bits in the window.
     #[inline]
     fn refill(&mut self) {
+        if let Some((&four, rest)) = self.rest.split_first_chunk::<4>()
+            && self.count <= 32
+            && !self.after_ones
+            && !four.contains(&0xFF)
+        {
+            self.window |= u64::from(u32::from_be_bytes(four)) << (32 - self.count);
+            self.count += 32;
+            self.rest = rest;
+            return;
+        }
+        self.refill_by_bytes();
+    }
+
+    fn refill_by_bytes(&mut self) {
         while self.count <= 56 {
             let (byte, bits) = match (self.rest, self.after_ones) {
                 ([byte @ 0..0x80, rest @ ..], true) => {
@@ -345,7 +359,7 @@ impl<'a> Decoder<'a> {
         let flat = i32::from(is_flat);
         let at = 365 + usize::from(is_flat);
         let context = self.contexts[at];
-        let sum = context.magnitudes + if is_flat { context.count >> 1 } else { 0 };
+        let sum = context.magnitudes.saturating_add(if is_flat { context.count >> 1 } else { 0 });
         let order = golomb_order(context.count, sum);
         let mapped = self.golomb(order, self.limit - RUN_ORDERS[self.run_index] - 1)?;
         let folded = mapped + flat;
@@ -382,14 +396,12 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Smallest k with count * 2^k >= sum (A.5.1).
+/// Smallest k with count * 2^k >= sum, at most 16 (A.5.1).
 #[inline]
 fn golomb_order(count: i32, sum: i32) -> u32 {
-    let mut order = 0;
-    while i64::from(count) << order < i64::from(sum) && order < 16 {
-        order += 1;
-    }
-    order
+    let (count, sum) = (count as u32, sum as u32);
+    let order = count.leading_zeros().saturating_sub(sum.leading_zeros());
+    (order + u32::from(count << order < sum)).min(16)
 }
 
 impl Context {
@@ -397,7 +409,8 @@ impl Context {
     #[inline]
     fn update(&mut self, error: i32, step: i32, reset: i32) {
         self.bias += error * step;
-        self.magnitudes += error.abs();
+        // A hostile RESET could let it grow without end.
+        self.magnitudes = self.magnitudes.saturating_add(error.abs());
         if self.count == reset {
             self.magnitudes >>= 1;
             self.bias >>= 1;
@@ -416,7 +429,7 @@ impl Context {
     /// A.7.2, step 6.
     fn update_run(&mut self, error: i32, size: i32, reset: i32) {
         self.negatives += i32::from(error < 0);
-        self.magnitudes += size;
+        self.magnitudes = self.magnitudes.saturating_add(size);
         if self.count == reset {
             self.magnitudes >>= 1;
             self.count >>= 1;
@@ -461,6 +474,43 @@ mod tests {
         assert_eq!(decode(&EXAMPLE, &format(4, 4, 8)).expect_err("cut").reason, Reason::DecodeFailed);
     }
 
+    /// 4 rows of 6 samples of 12 bits with runs, written by CharLS: lossless, and with NEAR 2.
+    #[rustfmt::skip]
+    const RUNS: [&[u8]; 2] = [
+        &[
+            255, 216, 255, 247, 0, 11, 12, 0, 4, 0, 6, 1, 1, 17, 0, 255, 218, 0, 8, 1,
+            1, 0, 0, 0, 0, 142, 103, 53, 138, 188, 230, 0, 0, 15, 0, 0, 0, 243, 1, 64,
+            160, 0, 0, 0, 0, 3, 31, 160, 0, 0, 240, 0, 0, 0, 0, 55, 74, 182, 90, 28,
+            213, 228, 0, 0, 30, 32, 16, 16, 16, 16, 4, 255, 217,
+        ],
+        &[
+            255, 216, 255, 247, 0, 11, 12, 0, 4, 0, 6, 1, 1, 17, 0, 255, 218, 0, 8, 1,
+            1, 0, 2, 0, 0, 137, 147, 38, 132, 152, 0, 3, 0, 0, 12, 192, 64, 132, 0, 0,
+            0, 30, 0, 0, 96, 0, 0, 0, 0, 25, 84, 162, 66, 104, 184, 0, 3, 16, 65, 4,
+            16, 0, 255, 217,
+        ],
+    ];
+    #[rustfmt::skip]
+    const RUN_SAMPLES: [[u16; 24]; 2] = [
+        [
+            0, 90, 180, 270, 360, 450, 700, 4095, 4095, 4095, 4095, 1150,
+            1400, 1490, 1580, 1670, 1760, 1850, 2100, 2100, 2100, 2100, 2100, 2100,
+        ],
+        [
+            0, 90, 180, 271, 358, 448, 700, 4095, 4094, 4093, 4095, 1150,
+            1400, 1490, 1579, 1669, 1761, 1849, 2100, 2100, 2100, 2100, 2100, 2101,
+        ],
+    ];
+
+    #[test]
+    fn runs_and_near_lossless_frames() {
+        for (frame, samples) in RUNS.iter().zip(RUN_SAMPLES) {
+            assert_eq!(decode(frame, &format(6, 4, 12)), Ok(Cells::Narrow(samples.to_vec())));
+        }
+        let largest = RUN_SAMPLES[0].iter().zip(RUN_SAMPLES[1]).map(|(a, b)| a.abs_diff(b)).max();
+        assert_eq!(largest, Some(2));
+    }
+
     #[test]
     fn default_thresholds_are_those_of_the_standard() {
         assert_eq!(Parameters::default(255, 0).thresholds, [3, 7, 21]);
@@ -469,6 +519,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_order_is_the_smallest(count in 1i32..70_000, sum in 0i32..=i32::MAX) {
+            let plain = (0..16).find(|order| i64::from(count) << order >= i64::from(sum)).unwrap_or(16);
+            prop_assert_eq!(golomb_order(count, sum), plain);
+        }
+
         #[test]
         fn any_bytes_give_cells_or_a_fault(
             mut data in prop::collection::vec(any::<u8>(), 0..200), near in 0u8..4, bits in 2u16..=16,

@@ -6,7 +6,7 @@
 use jxl_oxide::image::BitDepth;
 use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, JxlThreadPool};
 
-use super::codestream::{Claim, failed, working_bytes_per_pixel};
+use super::codestream::{Claim, failed, working_bytes};
 use super::format::{Cells, Format};
 use super::syntax::Codec;
 use crate::reason::Fault;
@@ -18,7 +18,7 @@ use crate::reason::Fault;
 /// `decode_failed` where the codestream is damaged.
 pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Cells, Fault> {
     let gave_up = |_| failed("the JPEG XL decoder gave up");
-    let memory = format.pixels() * working_bytes_per_pixel(Codec::JpegXl) as usize + (4 << 20);
+    let memory = usize::try_from(working_bytes(Codec::JpegXl, format.pixels() as u64)).unwrap_or(usize::MAX);
     let builder = JxlImage::builder().pool(JxlThreadPool::none()).alloc_tracker(AllocTracker::with_limit(memory));
     let mut image = builder.build_uninit();
     image.feed_bytes(frame).map_err(gave_up)?;

@@ -421,3 +421,40 @@ fn rle_frames_in_any_grouping_of_fragments() {
     let three = make(&[], &[&a, b1, b2]);
     assert_eq!(decode_frame(&three, 0).map(|_| ()).expect_err("unparted").reason, Reason::MalformedHeader);
 }
+
+#[test]
+fn threads_share_an_input() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a");
+    std::fs::write(&path, enhanced()).expect("written");
+    let input = InputRef::file(SourceId([0; 24]), &path);
+    let frames = std::thread::scope(|scope| {
+        let decode = |frame| {
+            let input = &input;
+            scope.spawn(move || values(&decode_frame(input, frame).expect("decodes")))
+        };
+        let threads: Vec<_> = (0..8).map(|thread| decode(thread % 2)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    for (thread, frame) in frames.iter().enumerate() {
+        assert_eq!(*frame, if thread % 2 == 0 { [1, 2] } else { [3, 4] });
+    }
+}
+
+#[test]
+fn a_frame_cut_off_leaves_its_siblings() {
+    let whole = enhanced();
+    let cut = memory(whole[..whole.len() - 1].to_vec());
+    assert_eq!(values(&decode_frame(&cut, 0).expect("decodes")), [1, 2]);
+    assert_eq!(decode_frame(&cut, 1).map(|_| ()).expect_err("cut").reason, Reason::Truncated);
+}
+
+#[test]
+fn a_deflated_input_of_frames_has_them_all() {
+    use std::io::Write;
+    let whole = enhanced();
+    let data_set = whole.windows(4).position(|tag| tag == [8, 0, 8, 0]).expect("Image Type");
+    let mut deflated = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    deflated.write_all(&whole[data_set..]).expect("to memory");
+    check_enhanced(&memory(file("1.2.840.10008.1.2.1.99", &deflated.finish().expect("to memory"))));
+}
