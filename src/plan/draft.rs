@@ -97,6 +97,7 @@ impl Draft {
         owners: &mut SopOwners,
     ) -> Vec<(PlannedInput, PathAt)> {
         let mut planned = std::mem::take(&mut self.candidates);
+        self.first_met = HashSet::new();
         sort(&mut planned, order);
         planned.retain(|candidate| match candidate.sop_key.map(|sop| owners.entry(sop)) {
             Some(Entry::Occupied(owner)) => {

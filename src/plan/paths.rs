@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
 
 use super::segment::{array, source_ids, wide};
@@ -78,16 +79,23 @@ impl Paths {
 
     /// The real path.
     pub(super) fn real(&self, at: PathAt) -> PathBuf {
-        let (root, relative) = self.relative(at);
-        root.root.join(relative)
+        let mut relative = Vec::new();
+        let root = self.relative(at, &mut relative);
+        root.root.join(OsStr::from_bytes(&relative))
     }
 
-    fn relative(&self, at: PathAt) -> (&Root, PathBuf) {
+    /// Puts the path relative to its source into `path`, and gives back the source.
+    fn relative(&self, at: PathAt, path: &mut Vec<u8>) -> &Root {
         let (source, folder) = &self.folders[at.folder as usize];
-        let (start, folder) = (at.name as usize, Path::new(OsStr::from_bytes(folder)));
+        let start = at.name as usize;
         let name = &self.names[start..start + at.name_length as usize];
-        let relative = if name.is_empty() { folder.to_owned() } else { folder.join(OsStr::from_bytes(name)) };
-        (&self.roots[*source], relative)
+        path.clear();
+        path.extend_from_slice(folder);
+        if !folder.is_empty() && !name.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        &self.roots[*source]
     }
 
     /// The root of `label`: of the source that has this label now, else where it was `then`.
@@ -109,17 +117,21 @@ pub(super) fn publish(private: &OutputFolder, name: &str, paths: &Paths, inputs:
 }
 
 fn batch(paths: &Paths, inputs: &[Input]) -> Result<RecordBatch, Error> {
-    let relative: Vec<_> = inputs.iter().map(|input| paths.relative(input.at)).collect();
-    let labels: StringArray = relative.iter().map(|(root, _)| Some(root.label.as_str())).collect();
-    let roots: BinaryArray = relative.iter().map(|(root, _)| Some(root.root.as_os_str().as_bytes())).collect();
-    let tails: BinaryArray = relative.iter().map(|(_, path)| Some(path.as_os_str().as_bytes())).collect();
+    let (mut labels, mut roots, mut tails) = (StringBuilder::new(), BinaryBuilder::new(), BinaryBuilder::new());
+    let mut relative = Vec::new();
+    for input in inputs {
+        let root = paths.relative(input.at, &mut relative);
+        labels.append_value(&root.label);
+        roots.append_value(root.root.as_os_str().as_bytes());
+        tails.append_value(&relative);
+    }
     let sizes = inputs.iter().map(|input| input.stamp.map(|(size, _)| wide(size)).transpose());
     let times: Int64Array = inputs.iter().map(|input| input.stamp.map(|(_, time)| time)).collect();
     RecordBatch::try_from_iter_with_nullable([
         ("source_id", source_ids(inputs.iter().map(|input| input.source_id)), false),
-        ("label", Arc::new(labels) as ArrayRef, false),
-        ("root", Arc::new(roots) as ArrayRef, false),
-        ("path", Arc::new(tails) as ArrayRef, false),
+        ("label", Arc::new(labels.finish()) as ArrayRef, false),
+        ("root", Arc::new(roots.finish()) as ArrayRef, false),
+        ("path", Arc::new(tails.finish()) as ArrayRef, false),
         ("size", Arc::new(sizes.collect::<Result<Int64Array, _>>()?) as ArrayRef, true),
         ("mtime_ns", Arc::new(times) as ArrayRef, true),
     ])

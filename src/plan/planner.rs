@@ -260,6 +260,7 @@ impl<'a> Planner<'a> {
         let ledger_name = segment_ledger_name(generation, index);
         let ledger = ledger::publish(out, &ledger_name, &draft.not_planned, &metadata)?;
         paths::publish(private, &paths_name(generation, index), &draft.paths, &draft.inputs)?;
+        draft.inputs = Vec::new(); // no longer needed while the segment is encoded
         metadata.push(("ledger_sha256", ledger.sha256));
         let name = segment_name(generation, index);
         let mut file = out.begin(&name)?;
