@@ -58,7 +58,7 @@ lint:
 # --- files that are made and committed
 
 schemas: build
-	@$(DCMSHARD) schema --out schemas
+	@$(DCMSHARD) schema --write .
 
 pictures: build .venv/test.stamp
 	@rm -rf demo/pictures && mkdir -p demo/pictures docs

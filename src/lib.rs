@@ -31,4 +31,4 @@ pub mod sink;
 pub mod slice;
 pub mod source;
 pub mod stage;
-// pub mod verify;
+pub mod verify;

@@ -4,6 +4,7 @@ mod args;
 mod convert;
 mod progress;
 mod summary;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -26,7 +27,7 @@ pub fn run() -> ExitCode {
     subscriber.with_max_level(args.log_level()).init();
     let ended = match &args.command {
         Command::Convert(args) => convert::run(args),
-        Command::Verify(_) => unimplemented!(),
+        Command::Verify(args) => verify::run(args),
         Command::Phantom(args) => draw_phantom(args),
         Command::Recipe(args) => print_recipe(args),
         Command::Schema(args) => print_schema(args),

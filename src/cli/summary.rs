@@ -8,10 +8,11 @@ use comfy_table::{CellAlignment, Table, presets};
 use dcmshard::convert::Summary;
 use dcmshard::reason::Class;
 use dcmshard::runner::Snapshot;
+use dcmshard::sink::ledger::Tally;
 
 /// The summary as text: the table, the law of conservation, where things are.
 pub fn text(summary: &Summary, run: &Snapshot, out: &Path) -> String {
-    let mut text = format!("{}\n\n{}\n", counts(summary), law(summary));
+    let mut text = format!("{}\n\n{}\n", counts(summary), law(&summary.tally));
     let _ = writeln!(text, "{}\n", steps(run));
     if summary.plan.changed > 0 {
         let changed = summary.plan.changed;
@@ -44,11 +45,11 @@ fn counts(summary: &Summary) -> Table {
 }
 
 /// `found = written + rejected + duplicate + filtered`, with the numbers.
-fn law(summary: &Summary) -> String {
-    let of = |class| summary.tally.of(class);
+pub fn law(tally: &Tally) -> String {
+    let of = |class| tally.of(class);
     format!(
         "found {} = written {} + rejected {} + duplicate {} + filtered {}",
-        summary.tally.found,
+        tally.found,
         of(Class::Written),
         of(Class::Rejected),
         of(Class::Duplicate),

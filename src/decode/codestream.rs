@@ -2,8 +2,8 @@
 //! must agree with before the decoder is called.
 
 use super::format::{Cells, Format};
-use super::rle;
 use super::syntax::Codec;
+use super::{jpeg_baseline, jpeg_lossless, jpeg_ls, jpeg_xl, jpeg2000, rle};
 use crate::reason::{Fault, Reason};
 
 /// What a codestream says of the image in it.
@@ -56,7 +56,18 @@ pub(crate) fn failed(detail: impl Into<String>) -> Fault {
 pub(crate) fn decode(frame: &[u8], codec: Codec, format: &Format) -> Result<Cells, Fault> {
     match codec {
         Codec::Rle => rle::decode(frame, format),
-        _ => Err(Fault::new(Reason::TransferSyntax, "no decoder for the transfer syntax")),
+        // Samples of more than 16 bits have no decoder below.
+        _ if format.bits_allocated > 16 => {
+            Err(Fault::new(Reason::PixelFormat, "compressed pixels of more than 16 bits"))
+        }
+        Codec::JpegBaseline => jpeg_baseline::decode(frame, format),
+        Codec::JpegLossless => jpeg_lossless::decode(frame, format),
+        Codec::JpegLs => jpeg_ls::decode(frame, format),
+        Codec::Jpeg2000 => jpeg2000::decode(frame, format),
+        Codec::JpegXl => jpeg_xl::decode(frame, format),
+        Codec::Native | Codec::Deflated | Codec::Unsupported => {
+            Err(Fault::new(Reason::TransferSyntax, "no decoder for the transfer syntax"))
+        }
     }
 }
 

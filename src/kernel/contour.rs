@@ -227,7 +227,7 @@ fn moved(at: Point, direction: u32) -> Point {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::mask::drawn::{arbitrary, grey, mask};
+    use crate::kernel::mask::drawn::{arbitrary, grey_with_margin, mask};
     use proptest::prelude::*;
 
     /// (column, row), as OpenCV prints points.
@@ -322,11 +322,7 @@ mod tests {
                 pixels.dedup();
                 pixels
             };
-            // imageproc looks at no pixel past the edge, so give it a margin.
-            let (rows, columns) = mask.dim();
-            let mut margin = image::GrayImage::new(columns as u32 + 2, rows as u32 + 2);
-            image::imageops::replace(&mut margin, &grey(&mask), 1, 1);
-            let all = find_contours::<i32>(&margin);
+            let all = find_contours::<i32>(&grey_with_margin(&mask));
             let outer = all.iter().filter(|c| c.border_type == BorderType::Outer && c.parent.is_none());
             let mut theirs: Vec<_> = outer.map(|c| pixels(&c.points.iter().map(|p| (p.x - 1, p.y - 1)).collect::<Vec<_>>())).collect();
             let mut ours: Vec<_> = external(&mask, Keep::All).iter().map(|c| pixels(&xy(c))).collect();

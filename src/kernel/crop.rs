@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, s};
 
 use super::affine::Affine;
 use super::mask::{Mask, Rectangle};
@@ -66,18 +66,19 @@ pub fn shrink(source: ArrayView2<'_, i16>, size: usize) -> Array2<i16> {
     let dim = (shrunk(height, size, longer), shrunk(width, size, longer));
     let columns: Vec<Cover> = (0..dim.1).map(|column| Cover::new(column, width, size, longer)).collect();
     let mut result = Array2::zeros(dim);
-    let mut sums = vec![0; dim.1];
+    // Down first, because that runs along whole rows. Nothing overflows: the weights of a pixel add
+    // up to the longer side in each direction, so that no sum is above 2^15 * 2^16 * 2^16.
+    let mut sums = vec![0i64; width];
     for (row, mut line) in result.outer_iter_mut().enumerate() {
         let rows = Cover::new(row, height, size, longer);
         sums.fill(0);
-        for (source_row, row_weight) in rows.weights() {
-            let source = source.row(source_row);
-            for (sum, columns) in sums.iter_mut().zip(&columns) {
-                let across = columns.weights().map(|(column, weight)| i64::from(source[column]) * weight);
-                *sum += across.sum::<i64>() * row_weight;
+        for (source_row, weight) in rows.weights() {
+            for (sum, &pixel) in sums.iter_mut().zip(source.row(source_row)) {
+                *sum = sum.wrapping_add(i64::from(pixel).wrapping_mul(weight));
             }
         }
-        for ((pixel, sum), columns) in line.iter_mut().zip(&sums).zip(&columns) {
+        for (pixel, columns) in line.iter_mut().zip(&columns) {
+            let sum: i64 = columns.weights().map(|(column, weight)| sums[column] * weight).sum();
             let area = columns.total() * rows.total();
             *pixel = (2 * sum + area).div_euclid(2 * area) as i16;
         }
@@ -167,5 +168,139 @@ fn for_each_run(words: &[u64], mut each: impl FnMut(Range<usize>)) {
 
 /// The rows and columns from the first to the last pixel that is not 0; `None` where all are 0.
 pub fn nonzero_box(image: ArrayView2<'_, u8>) -> Option<Rectangle> {
-    Mask::of(image, |pixel| pixel != 0).bounding_box()
+    let mut any = Array1::zeros(image.dim().1);
+    let mut rows = None;
+    for (index, row) in image.outer_iter().enumerate() {
+        if row.iter().fold(0, |any, pixel| any | pixel) != 0 {
+            any |= &row;
+            rows = Some((rows.map_or(index, |(first, _)| first), index + 1));
+        }
+    }
+    let (top, bottom) = rows?;
+    let left = any.iter().position(|&pixel: &u8| pixel != 0)?;
+    let right = any.iter().rposition(|&pixel| pixel != 0)? + 1;
+    Some(Rectangle { top, left, bottom, right })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn rectangle(top: usize, left: usize, bottom: usize, right: usize) -> Rectangle {
+        Rectangle { top, left, bottom, right }
+    }
+
+    #[test]
+    fn a_fit_is_centred_and_leaves_the_odd_pixel_below_and_right() {
+        let fit = Fit::new(rectangle(10, 20, 13, 24), 8);
+        assert_eq!((fit.to, fit.scale), (rectangle(2, 2, 5, 6), 1.0));
+        assert_eq!(fit.map().apply(20.0, 10.0), (2.0, 2.0));
+    }
+
+    #[test]
+    fn a_fit_shrinks_both_directions_by_one_scale() {
+        // 16 rows become 8; 5 columns 2.5, rounded half up.
+        let fit = Fit::new(rectangle(0, 0, 16, 5), 8);
+        assert_eq!((fit.to, fit.scale), (rectangle(0, 2, 8, 5), 0.5));
+        // The corner of the first pixel stays a corner.
+        assert_eq!(fit.map().apply(-0.5, -0.5), (1.5, -0.5));
+        assert_eq!(Fit::new(rectangle(0, 0, 1000, 1), 8).to, rectangle(0, 3, 8, 4));
+    }
+
+    #[test]
+    fn shrink_by_eye() {
+        let image = array![[0i16, 10, 20, 30], [2, 10, 20, 31]];
+        // Means 5.5 and 25.25.
+        assert_eq!(shrink(image.view(), 2), array![[6, 25]]);
+        // Three to two: each covers one pixel and a half.
+        assert_eq!(shrink(array![[0i16, 30, 60], [0, 30, 60], [0, 30, 60]].view(), 2), array![[10, 50], [10, 50]]);
+        assert_eq!(shrink(array![[-1i16, -2]].view(), 1), array![[-1]]);
+    }
+
+    /// The plain version: area mean of one pixel in f64, every source pixel tried.
+    fn plain(source: &Array2<i16>, scale: f64, row: usize, column: usize) -> f64 {
+        let overlap = |i: usize, at: usize| {
+            let (start, end) = (at as f64 / scale, (at + 1) as f64 / scale);
+            (end.min((i + 1) as f64) - start.max(i as f64)).max(0.0)
+        };
+        let (mut sum, mut area) = (0.0, 0.0);
+        for ((r, c), &pixel) in source.indexed_iter() {
+            let weight = overlap(r, row) * overlap(c, column);
+            (sum, area) = (sum + weight * f64::from(pixel), area + weight);
+        }
+        sum / area
+    }
+
+    proptest! {
+        #[test]
+        fn shrink_is_the_plain_area_mean(
+            (rows, columns, pixels) in (1usize..30, 1usize..30)
+                .prop_flat_map(|(rows, columns)| (Just(rows), Just(columns), vec(any::<i16>(), rows * columns))),
+            size in 1usize..30,
+        ) {
+            let longer = rows.max(columns);
+            let size = size.min(longer);
+            let image = Array2::from_shape_vec((rows, columns), pixels).expect("rows * columns pixels");
+            let got = shrink(image.view(), size);
+            let fit = Fit::new(rectangle(0, 0, rows, columns), size);
+            prop_assert_eq!(got.dim(), (fit.to.height(), fit.to.width()));
+            for ((row, column), &pixel) in got.indexed_iter() {
+                let want = plain(&image, size as f64 / longer as f64, row, column);
+                prop_assert!((f64::from(pixel) - want).abs() < 0.500_001, "({row}, {column}): {pixel}, expected {want}");
+            }
+        }
+
+        #[test]
+        fn paste_copies_what_the_mask_holds(
+            (columns, set) in (1usize..200).prop_flat_map(|columns| (Just(columns), vec(any::<bool>(), 3 * columns))),
+            left in 0usize..100, right in 0usize..200,
+        ) {
+            let image = Array2::from_shape_fn((3, columns), |(r, c)| (1 + 1000 * r + c) as i16);
+            let set = Array2::from_shape_vec((3, columns), set).expect("3 rows");
+            let mask = Mask::of(set.view(), |set| set);
+            let left = left.min(columns);
+            let from = rectangle(1, left, 3, right.clamp(left, columns));
+            let got = masked(image.view(), Some(&mask), from, -7);
+            let want = Array2::from_shape_fn((2, from.width()), |(r, c)| match set[(r + 1, c + left)] {
+                true => image[(r + 1, c + left)],
+                false => -7,
+            });
+            prop_assert_eq!(got, want);
+            let all = masked(image.view(), None, from, -7);
+            prop_assert_eq!(all.view(), image.slice(s![1..3, from.left..from.right]));
+        }
+    }
+
+    #[test]
+    fn a_dot_in_a_shrunk_image_lies_where_the_map_says() {
+        let mut image = Array2::zeros((700, 601));
+        image.slice_mut(s![300..302, 450..452]).fill(1000);
+        let fit = Fit::new(rectangle(0, 0, 700, 601), 512);
+        let (mut mass, mut x, mut y) = (0.0, 0.0, 0.0);
+        for ((row, column), &pixel) in shrink(image.view(), 512).indexed_iter() {
+            let weight = f64::from(pixel);
+            (mass, x, y) = (mass + weight, x + weight * column as f64, y + weight * row as f64);
+        }
+        let (column, row) = fit.map().apply(450.5, 300.5);
+        assert!((x / mass + fit.to.left as f64 - column).abs() < 0.25, "{}, expected {column}", x / mass);
+        assert!((y / mass + fit.to.top as f64 - row).abs() < 0.25, "{}, expected {row}", y / mass);
+    }
+
+    proptest! {
+        #[test]
+        fn nonzero_box_is_that_of_the_mask(rows in 1usize..6, columns in 1usize..9, set in vec(0usize..54, 0..4)) {
+            let image = Array2::from_shape_fn((rows, columns), |(r, c)| u8::from(set.contains(&(r * columns + c))));
+            prop_assert_eq!(nonzero_box(image.view()), Mask::of(image.view(), |pixel| pixel != 0).bounding_box());
+        }
+    }
+
+    #[test]
+    fn nonzero_box_is_half_open() {
+        let image = array![[0u8, 0, 0], [0, 3, 0], [0, 0, 1]];
+        assert_eq!(nonzero_box(image.view()), Some(rectangle(1, 1, 3, 3)));
+        assert_eq!(nonzero_box(Array2::zeros((2, 2)).view()), None);
+    }
 }

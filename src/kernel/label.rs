@@ -141,7 +141,7 @@ fn set_run(words: &mut [u64], start: usize, end: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::mask::drawn::{arbitrary, mask};
+    use crate::kernel::mask::drawn::{arbitrary, grey_with_margin, mask};
     use proptest::prelude::*;
 
     /// The plain way: flood from every pixel in raster order that no flood has reached yet.
@@ -216,7 +216,7 @@ mod tests {
         #[test]
         fn imageproc_finds_as_many_labels_of_the_same_sizes(mask in arbitrary()) {
             use imageproc::region_labelling::{Connectivity, connected_components};
-            let labelled = connected_components(&crate::kernel::mask::drawn::grey(&mask), Connectivity::Four, image::Luma([0]));
+            let labelled = connected_components(&grey_with_margin(&mask), Connectivity::Four, image::Luma([0]));
             let mut sizes = vec![0u32; labelled.pixels().map(|p| p.0[0] as usize).max().unwrap_or(0)];
             labelled.pixels().filter(|p| p.0[0] > 0).for_each(|p| sizes[p.0[0] as usize - 1] += 1);
             prop_assert_eq!(Components::of(&mask).sizes.clone(), sizes);

@@ -89,6 +89,17 @@ impl Mask {
         *word = *word & !(1 << (column % 64)) | u64::from(value) << (column % 64);
     }
 
+    /// The mask with set and clear exchanged.
+    pub fn complement(&self) -> Mask {
+        let mut mask = self.clone();
+        mask.words.iter_mut().for_each(|word| *word = !*word);
+        if !self.columns.is_multiple_of(64) {
+            let used = !(!0 << (self.columns % 64));
+            mask.words.iter_mut().skip(self.words_per_row - 1).step_by(self.words_per_row).for_each(|w| *w &= used);
+        }
+        mask
+    }
+
     /// How many pixels are set.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
@@ -208,5 +219,13 @@ pub(crate) mod drawn {
         image::GrayImage::from_fn(columns as u32, rows as u32, |column, row| {
             image::Luma([if mask.get(row as usize, column as usize) { 255 } else { 0 }])
         })
+    }
+
+    /// The same with a margin of one clear pixel, which imageproc's contours and labels need.
+    pub(crate) fn grey_with_margin(mask: &Mask) -> image::GrayImage {
+        let (rows, columns) = mask.dim();
+        let mut image = image::GrayImage::new(columns as u32 + 2, rows as u32 + 2);
+        image::imageops::replace(&mut image, &grey(mask), 1, 1);
+        image
     }
 }

@@ -8,6 +8,7 @@ pub mod contour;
 pub mod crop;
 pub mod ellipse;
 pub mod label;
+mod lookup;
 pub mod mask;
 pub mod morphology;
 pub mod rescale;

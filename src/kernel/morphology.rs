@@ -28,6 +28,12 @@ pub fn dilate_3x3(mask: &Mask) -> Mask {
     dilated
 }
 
+/// The mask eroded by 3x3: a pixel stays set where its eight neighbours are set, too. Pixels past
+/// the edge count as set, so that eroding what [`dilate_3x3`] made loses no pixel it came from.
+pub fn erode_3x3(mask: &Mask) -> Mask {
+    dilate_3x3(&mask.complement()).complement()
+}
+
 /// One row or its neighbours to the left and right.
 fn widen(words: &[u64], wide: &mut [u64], columns: usize) {
     let mut before = 0;
@@ -36,7 +42,7 @@ fn widen(words: &[u64], wide: &mut [u64], columns: usize) {
         *wide = word | word << 1 | before >> 63 | word >> 1 | after << 63;
         before = word;
     }
-    if let Some(last) = wide.last_mut().filter(|_| columns % 64 != 0) {
+    if let Some(last) = wide.last_mut().filter(|_| !columns.is_multiple_of(64)) {
         *last &= !(!0 << (columns % 64));
     }
 }
@@ -94,6 +100,13 @@ mod tests {
     }
 
     #[test]
+    fn erosion_undoes_dilation_of_a_solid_shape_up_to_the_edge() {
+        let solid = mask(&["###....", "###....", "####...", ".......", "......."]);
+        assert_eq!(erode_3x3(&dilate_3x3(&solid)), solid);
+        assert_eq!(erode_3x3(&mask(&["###", "#.#", "###"])).count(), 0);
+    }
+
+    #[test]
     fn dilation_crosses_words_and_keeps_the_bits_past_the_last_column_clear() {
         let mut drawn = Mask::empty(1, 130);
         drawn.set(0, 63, true);
@@ -118,6 +131,16 @@ mod tests {
                 near(row, rows).any(|r| near(column, columns).any(|c| mask.get(r, c)))
             });
             prop_assert_eq!(dilate_3x3(&mask), Mask::of(plain.view(), |p| p));
+        }
+
+        #[test]
+        fn erosion_agrees_with_looking_at_nine_pixels(mask in arbitrary()) {
+            let (rows, columns) = mask.dim();
+            let near = |i: usize, n: usize| i.saturating_sub(1)..=(i + 1).min(n - 1);
+            let plain = ndarray::Array2::from_shape_fn((rows, columns), |(row, column)| {
+                near(row, rows).all(|r| near(column, columns).all(|c| mask.get(r, c)))
+            });
+            prop_assert_eq!(erode_3x3(&mask), Mask::of(plain.view(), |p| p));
         }
 
         #[test]

@@ -2,16 +2,16 @@
 
 use std::ops::RangeInclusive;
 
-use ndarray::{Array3, ArrayView3};
+use ndarray::{Array3, ArrayView1, ArrayView3, Zip};
 
 use crate::reason::{Fault, Reason};
 
 /// The lowest HU there is: air. Whatever lies below was never tissue.
 pub const LOWEST_HU: i16 = -1024;
 
-/// A stored value of this size has no HU of 16 bits under any integer intercept that
-/// [`Rescale::integer_intercept`] accepts.
-const FAR: i64 = 1 << 22;
+/// A stored value as far from 0 as this has no HU of 16 bits under any integer intercept that
+/// [`Rescale::is_integer`] admits.
+const FAR: i32 = 1 << 22;
 
 /// The integer that a fractional HU becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct Rescale {
 }
 
 /// A type that stored values come in.
-pub trait Stored: Copy + Into<i64> {}
+pub trait Stored: Copy + Into<i32> {}
 impl Stored for u16 {}
 impl Stored for i16 {}
 impl Stored for i32 {}
@@ -85,7 +85,7 @@ impl Rescale {
             table.extend((least..=most).map(|value| self.hu(value)));
         }
         let of = |value: T| {
-            let value: i64 = value.into();
+            let value = i64::from(value.into());
             table.get((value - least) as usize).copied().unwrap_or_else(|| self.hu(value))
         };
         let hu = stored.map(|&value| of(value));
@@ -110,36 +110,39 @@ impl Rescale {
 
     fn check_highest<T: Stored>(&self, stored: ArrayView3<'_, T>) -> Result<(), Fault> {
         let is_padding = |value: &i64| self.padding.as_ref().is_some_and(|padding| padding.contains(value));
-        let values = stored.iter().map(|&value| value.into()).filter(|value| !is_padding(value));
+        let values = stored.iter().map(|&value| i64::from(value.into())).filter(|value| !is_padding(value));
         let highest = values.map(|value| self.rounded(value)).fold(f64::MIN, f64::max);
         if highest > f64::from(i16::MAX) { Err(above_range(highest)) } else { Ok(()) }
     }
 
     /// The intercept where slope is 1 and the intercept an integer of a size that cannot overflow.
     fn integer_intercept(&self) -> Option<i32> {
-        let ordinary = |&(first, last): &(i64, i64)| first.abs().max(last.abs()) < FAR;
+        let ordinary = |value: &i64| value.abs() < i64::from(FAR);
         let fits = self.slope == 1.0
             && self.intercept.fract() == 0.0
-            && self.intercept.abs() <= (FAR / 4) as f64
-            && self.padding.as_ref().is_none_or(|padding| ordinary(&(*padding.start(), *padding.end())));
+            && self.intercept.abs() <= f64::from(FAR / 4)
+            && self.padding.as_ref().is_none_or(|padding| ordinary(padding.start()) && ordinary(padding.end()));
         fits.then_some(self.intercept as i32)
     }
 
+    // Plain loops over rows in 32 bits, which the compiler vectorises: for that nothing in them may
+    // panic, and `FAR` rules an overflow out anyway.
     fn add<T: Stored>(&self, stored: ArrayView3<'_, T>, intercept: i32) -> Result<Array3<i16>, Fault> {
-        // Whatever the intercept, values as far off as this are out of range, so that i32 is enough.
-        let narrow = |value: i64| value.clamp(-FAR, FAR) as i32;
-        let (first, last) = match &self.padding {
-            Some(padding) => (narrow(*padding.start()), narrow(*padding.end())),
-            None => (i32::MAX, i32::MIN),
+        let (first, last) = self.padding.as_ref().map_or(NO_VALUE, in_32_bits);
+        let of = move |value: T| {
+            let value = value.into().clamp(-FAR, FAR);
+            let hu = value.wrapping_add(intercept).max(i32::from(LOWEST_HU));
+            if (first <= value) & (value <= last) { i32::from(LOWEST_HU) } else { hu }
         };
+        let mut hu = Array3::zeros(stored.dim());
         let mut highest = i32::MIN;
-        let hu = stored.map(|&value| {
-            let value = narrow(value.into());
-            let hu = (value + intercept).max(i32::from(LOWEST_HU));
-            let hu = if first <= value && value <= last { i32::from(LOWEST_HU) } else { hu };
-            highest = highest.max(hu);
-            hu as i16
-        });
+        for (mut line, stored) in hu.rows_mut().into_iter().zip(stored.rows()) {
+            Zip::from(&mut line).and(stored).for_each(|hu, &value| {
+                let value = of(value);
+                highest = highest.max(value);
+                *hu = value.min(i32::from(i16::MAX)) as i16;
+            });
+        }
         if highest > i32::from(i16::MAX) { Err(above_range(f64::from(highest))) } else { Ok(hu) }
     }
 }
@@ -150,12 +153,150 @@ fn above_range(highest: f64) -> Fault {
 
 /// The smallest and largest value; (0, 0) of an empty image.
 fn extent<T: Stored>(stored: ArrayView3<'_, T>) -> (i64, i64) {
-    let mut values = stored.iter().map(|&value| value.into());
+    let mut values = stored.iter().map(|&value| i64::from(value.into()));
     let first = values.next().unwrap_or(0);
     values.fold((first, first), |(least, most), value| (least.min(value), most.max(value)))
 }
 
+/// The ends of a range that holds no value.
+const NO_VALUE: (i32, i32) = (i32::MAX, i32::MIN);
+
+/// The ends of the part of a range that stored values can lie in.
+fn in_32_bits(range: &RangeInclusive<i64>) -> (i32, i32) {
+    let (least, most) = (i64::from(i32::MIN), i64::from(i32::MAX));
+    match *range.start() > most || *range.end() < least {
+        true => NO_VALUE,
+        false => (*range.start().max(&least) as i32, *range.end().min(&most) as i32),
+    }
+}
+
 /// How many stored values lie in the range of padding.
 pub fn count_padding<T: Stored>(stored: ArrayView3<'_, T>, padding: &RangeInclusive<i64>) -> usize {
-    stored.iter().filter(|&&value| padding.contains(&value.into())).count()
+    let (first, last) = in_32_bits(padding);
+    let is_padding = |&value: &T| u32::from((first <= value.into()) & (value.into() <= last));
+    let of_row = |row: ArrayView1<'_, T>| row.iter().map(is_padding).fold(0, u32::wrapping_add) as usize;
+    stored.rows().into_iter().map(of_row).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array1;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn rescale(slope: f64, intercept: f64, rounding: Rounding) -> Rescale {
+        Rescale { slope, intercept, rounding, padding: None }
+    }
+
+    fn row<T: Clone>(stored: &[T]) -> Array3<T> {
+        let row = Array1::from(stored.to_vec());
+        row.into_shape_with_order((1, 1, stored.len())).expect("one row")
+    }
+
+    fn hu_of<T: Stored>(rescale: &Rescale, stored: &[T]) -> Result<Vec<i16>, Fault> {
+        rescale.apply(row(stored).view()).map(|hu| hu.into_iter().collect())
+    }
+
+    /// The plain version: one pixel in f64, its HU by searching.
+    fn plain(rescale: &Rescale, stored: i64) -> Option<i16> {
+        if rescale.padding.as_ref().is_some_and(|padding| padding.contains(&stored)) {
+            return Some(-1024);
+        }
+        let exact = stored as f64 * rescale.slope + rescale.intercept;
+        let near = |hu: &i32| match rescale.rounding {
+            Rounding::HalfUp => exact - f64::from(*hu) >= -0.5 && exact - f64::from(*hu) < 0.5,
+            Rounding::Down => f64::from(*hu) <= exact && exact - f64::from(*hu) < 1.0,
+            Rounding::Up => f64::from(*hu) >= exact && f64::from(*hu) - exact < 1.0,
+        };
+        let guess = exact.clamp(-1e6, 1e6) as i32;
+        let hu = if exact < -2000.0 { -2000 } else { (guess - 2..=guess + 2).find(near)? };
+        i16::try_from(hu.max(-1024)).ok()
+    }
+
+    #[test]
+    fn integers_by_eye() {
+        let ct = rescale(1.0, -1024.0, Rounding::HalfUp);
+        assert!(ct.is_integer());
+        assert_eq!(hu_of(&ct, &[0u16, 1024, 1064, 4095]), Ok(vec![-1024, 0, 40, 3071]));
+        assert_eq!(hu_of(&ct, &[-2000i16, 33]), Ok(vec![-1024, -991]));
+    }
+
+    #[test]
+    fn fractions_by_eye() {
+        // 0.5 * 1 - 0.5 = 0, then 0.5, 1, 1.5; and -1.0, -1.5.
+        for (rounding, want) in [
+            (Rounding::HalfUp, vec![0, 1, 1, 2, -1, -1]),
+            (Rounding::Down, vec![0, 0, 1, 1, -1, -2]),
+            (Rounding::Up, vec![0, 1, 1, 2, -1, -1]),
+        ] {
+            assert_eq!(hu_of(&rescale(0.5, -0.5, rounding), &[1i16, 2, 3, 4, -1, -2]), Ok(want), "{rounding:?}");
+        }
+        assert_eq!(Rounding::HalfUp.round(0.499_999_999_999_999_94), 0.0);
+    }
+
+    #[test]
+    fn padding_is_air_and_cannot_be_out_of_range() {
+        for slope in [1.0, 2.0] {
+            let padded = Rescale { padding: Some(63536..=65535), ..rescale(slope, -1024.0, Rounding::HalfUp) };
+            let stored = [63535u16 - 50000, 63536, 65535, 1024];
+            assert_eq!(hu_of(&padded, &stored).map(|hu| hu[1..3].to_vec()), Ok(vec![-1024, -1024]), "slope {slope}");
+            assert_eq!(count_padding(row(&stored).view(), &(63536..=65535)), 2);
+        }
+    }
+
+    #[test]
+    fn above_16_bits_is_a_fault_with_the_value() {
+        for (slope, intercept, highest) in [(1.0, 0.0, "40000"), (2.0, 1.0, "80001"), (1.5, 0.5, "60001")] {
+            let fault = hu_of(&rescale(slope, intercept, Rounding::HalfUp), &[0u16, 40000, 7]);
+            let Err(fault) = fault else { panic!("slope {slope}: {fault:?}, expected a fault") };
+            assert_eq!(fault.reason, Reason::HuRange);
+            assert!(fault.detail.contains(highest), "{fault}");
+        }
+        let most = rescale(2.0, 1.0, Rounding::HalfUp);
+        assert_eq!(hu_of(&most, &[16383u16]), Ok(vec![32767]));
+    }
+
+    #[test]
+    fn values_of_32_bits_do_not_wrap() {
+        let ct = rescale(1.0, -1024.0, Rounding::HalfUp);
+        assert!(hu_of(&ct, &[i32::MAX]).is_err());
+        assert_eq!(hu_of(&ct, &[i32::MIN, 1064]), Ok(vec![-1024, 40]));
+        let far = Rescale { padding: Some(5_000_000..=6_000_000), ..ct };
+        assert_eq!(hu_of(&far, &[5_500_000, 1064]), Ok(vec![-1024, 40]));
+        assert!(hu_of(&far, &[7_000_000, 1064]).is_err());
+        let fraction = rescale(1e-6, 0.0, Rounding::HalfUp);
+        assert_eq!(hu_of(&fraction, &[i32::MIN, 40_000_000]), Ok(vec![-1024, 40]));
+    }
+
+    fn check<T: Stored + std::fmt::Debug>(rescale: &Rescale, stored: &[T]) -> Result<(), TestCaseError> {
+        let want: Option<Vec<i16>> = stored.iter().map(|&value| plain(rescale, i64::from(value.into()))).collect();
+        prop_assert_eq!(hu_of(rescale, stored).ok(), want, "{:?}", stored);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn padding_is_counted_one_by_one(stored in vec(any::<i32>(), 1..9), wide in any::<(i64, i64)>(), near in any::<(i32, i32)>()) {
+            for (first, last) in [wide, (i64::from(near.0), i64::from(near.1))] {
+                let want = stored.iter().filter(|&&value| first <= i64::from(value) && i64::from(value) <= last).count();
+                prop_assert_eq!(count_padding(row(&stored).view(), &(first..=last)), want);
+            }
+        }
+
+        #[test]
+        fn every_type_is_the_plain_value(
+            unsigned in vec(any::<u16>(), 1..40), signed in vec(any::<i16>(), 1..40), wide in vec(-70000i32..70000, 1..40),
+            slope in prop_oneof![Just(1.0), Just(0.5), Just(-1.0), -2.0..2.0],
+            intercept in prop_oneof![Just(0.0), Just(-1024.0), Just(-8192.5), -2000.0..2000.0],
+            rounding in prop_oneof![Just(Rounding::HalfUp), Just(Rounding::Down), Just(Rounding::Up)],
+            padding in proptest::option::of((-3000i64..3000, 0i64..3000)),
+        ) {
+            let padding = padding.map(|(first, more)| first..=first + more);
+            let rescale = Rescale { slope, intercept, rounding, padding };
+            check(&rescale, &unsigned)?;
+            check(&rescale, &signed)?;
+            check(&rescale, &wide)?;
+        }
+    }
 }

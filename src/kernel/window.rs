@@ -1,6 +1,6 @@
 //! Windows of HU: the guide that finds the head, and 8-bit channels.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Zip};
 
 /// HU clipped to `[low, high]`, as offsets from `low` rounded up; (row, column).
 ///
@@ -9,9 +9,11 @@ use ndarray::{Array2, ArrayView2};
 /// are 65535.
 pub fn guide(hu: ArrayView2<'_, i16>, low: f64, high: f64) -> Array2<u16> {
     // For an integer HU, ceil(HU - low) is HU - floor(low).
-    let base = low.floor().clamp(-1e9, 1e9) as i32;
+    let base = low.floor().clamp(-1e9, 1e9) as i32; // so that no difference overflows
     let top = (high - low).ceil().clamp(0.0, f64::from(u16::MAX)) as i32;
-    hu.map(|&hu| (i32::from(hu) - base).clamp(0, top) as u16)
+    let mut guide = Array2::zeros(hu.dim());
+    Zip::from(&mut guide).and(hu).for_each(|guide, &hu| *guide = i32::from(hu).wrapping_sub(base).clamp(0, top) as u16);
+    guide
 }
 
 /// `floor((HU - low) * 255 / (high - low) + 0.5)`, clamped to 0..=255, for every HU there is: a
@@ -36,5 +38,55 @@ impl Quantise {
     pub fn of(&self, hu: i16) -> u8 {
         let index = (i32::from(hu) - i32::from(self.first)).max(0) as usize;
         self.values[index.min(self.values.len() - 1)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+    use proptest::prelude::*;
+
+    #[test]
+    fn guide_by_eye() {
+        let hu = array![[-1024i16, 0, 1, 40, 80, 81, 32767]];
+        assert_eq!(guide(hu.view(), 0.0, 80.0), array![[0, 0, 1, 40, 80, 80, 80]]);
+        // Width 81 about 40: -0.5 to 80.5. HU 0 is above -0.5.
+        assert_eq!(guide(hu.view(), -0.5, 80.5), array![[0, 1, 2, 41, 81, 81, 81]]);
+        assert_eq!(guide(hu.view(), -40000.0, 40000.0)[(0, 6)], 65535);
+    }
+
+    #[test]
+    fn quantise_by_eye() {
+        let brain = Quantise::new(0.0, 80.0);
+        // 1 * 255 / 80 = 3.19; 8 is 25.5, half up; 40 is 127.5.
+        let got = [-1024, -1, 0, 1, 8, 40, 79, 80, 81, 32767].map(|hu| brain.of(hu));
+        assert_eq!(got, [0, 0, 0, 3, 26, 128, 252, 255, 255, 255]);
+        let wide = Quantise::new(-40000.0, 40000.0);
+        assert_eq!([i16::MIN, 0, i16::MAX].map(|hu| wide.of(hu)), [23, 128, 232]);
+    }
+
+    /// The rule with integers of twice the value, so that half HU are integers too.
+    fn plain(hu: i16, low_twice: i64, high_twice: i64) -> u8 {
+        let (above, width) = (2 * i64::from(hu) - low_twice, high_twice - low_twice);
+        ((2 * above * 255 + width).div_euclid(2 * width)).clamp(0, 255) as u8
+    }
+
+    proptest! {
+        #[test]
+        fn quantise_is_the_exact_rule(low_twice in -4000i64..4000, width_twice in 2i64..9000, hu in -3000i16..6000) {
+            let (low, high) = (low_twice as f64 / 2.0, (low_twice + width_twice) as f64 / 2.0);
+            prop_assert_eq!(Quantise::new(low, high).of(hu), plain(hu, low_twice, low_twice + width_twice));
+        }
+
+        #[test]
+        fn guide_is_the_offset_rounded_up(low in -8000i32..8000, width in 1i32..12000, hu in any::<i16>()) {
+            // Quarters of an HU are exact.
+            let (low, high) = (f64::from(low) / 4.0, f64::from(low + width) / 4.0);
+            let want = (f64::from(hu).clamp(low, high) - low).ceil() as u16;
+            let got = guide(array![[hu]].view(), low, high)[(0, 0)];
+            prop_assert_eq!(got, want);
+            prop_assert_eq!(got > 0, f64::from(hu) > low);
+        }
     }
 }

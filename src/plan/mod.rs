@@ -28,6 +28,7 @@
 //! and an input with more frames than `rows_per_shard` has a shard of its own. A segment begins with
 //! a new shard. Shards are numbered from 0 in each generation.
 
+mod committed;
 mod draft;
 mod examine;
 mod known;
@@ -35,7 +36,7 @@ mod paths;
 mod planner;
 mod segment;
 
-pub(crate) use planner::{Complete, SegmentSummary};
+pub(crate) use committed::{Complete, SegmentSummary};
 pub use planner::{Examine, PlanCounts, Planner};
 pub(crate) use segment::{PlannedInput, read_inputs};
 pub use segment::{PlannedSlice, Segment};

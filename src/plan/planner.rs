@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-
+use super::committed::{Committed, Complete, SegmentSummary};
 use super::draft::Draft;
 use super::examine::examine_all;
 use super::known::{Known, SopOwners, Standing};
@@ -16,9 +15,9 @@ use crate::identity::SourceId;
 use crate::reason::{Fault, Reason};
 use crate::recipe::Recipe;
 use crate::runner::Cancel;
-use crate::sink::dataset::{Dataset, remove, sha256_of};
+use crate::sink::dataset::{Dataset, sha256_of};
 use crate::sink::ledger::{self, LedgerRow, Tally};
-use crate::sink::publish::OutputFolder;
+use crate::sink::shard::{KEY_ID, RECIPE_HASH};
 use crate::sink::table;
 use crate::slice::Bytes;
 use crate::source::{Found, Source, Walk, What};
@@ -62,8 +61,8 @@ pub struct Planner<'a> {
     walk: Option<Walk<'a>>,
     examined: VecDeque<(Found, Examined)>,
     counts: PlanCounts,
-    cancel: Cancel,
     ended: bool,
+    cancel: Cancel,
 }
 
 /// Where the next segment goes.
@@ -73,24 +72,6 @@ struct Place {
     index: u32,
     ordinal: u64,
     shard: u32,
-}
-
-/// The mark that a generation is planned to its end: `plan/gNNNNNN/complete.json`.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Complete {
-    pub generation: u32,
-    pub slices: u64,
-    pub not_planned: u64,
-    pub segments: Vec<SegmentSummary>,
-}
-
-/// One segment of a complete generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SegmentSummary {
-    pub index: u32,
-    pub slices: u64,
-    pub not_planned: u64,
-    pub sha256: String,
 }
 
 impl std::fmt::Debug for Planner<'_> {
@@ -128,8 +109,8 @@ impl<'a> Planner<'a> {
             walk: None,
             examined: VecDeque::new(),
             counts: PlanCounts::default(),
-            cancel: Cancel::default(),
             ended: false,
+            cancel: Cancel::default(),
         })
     }
 
@@ -140,8 +121,8 @@ impl<'a> Planner<'a> {
         self
     }
 
-    /// The same planner, which ends with [`Error::Interrupted`] as soon as `cancel` asks for it; what
-    /// it has not committed is planned again by the next run.
+    /// The same planner, which soon after `cancel` asks for the end has no next segment: what is
+    /// not committed then is planned by the next run.
     pub fn heeding(mut self, cancel: &Cancel) -> Planner<'a> {
         self.cancel = cancel.clone();
         self
@@ -165,6 +146,9 @@ impl<'a> Planner<'a> {
             self.walk = Some(Walk::new(self.sources, &self.dataset.key)?);
         }
         let draft = self.fill()?;
+        if self.asked_to_end() {
+            return Ok(None);
+        }
         if draft.inputs.is_empty() {
             return self.complete().map(|()| None);
         }
@@ -219,10 +203,7 @@ impl<'a> Planner<'a> {
     /// Gathers new inputs in walk order until the segment is full or the walk has ended.
     fn fill(&mut self) -> Result<Draft, Error> {
         let mut draft = Draft::new(self.sources);
-        while !draft.is_full(self.segment_slices) {
-            if let Some(code) = self.cancel.requested() {
-                return Err(Error::Interrupted(code));
-            }
+        while !draft.is_full(self.segment_slices) && !self.asked_to_end() {
             if self.examined.is_empty() && !self.examine_next()? {
                 break;
             }
@@ -231,6 +212,10 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(draft)
+    }
+
+    fn asked_to_end(&self) -> bool {
+        self.cancel.requested().is_some()
     }
 
     /// Takes new inputs from the walk and examines them; false when the walk has ended.
@@ -321,7 +306,7 @@ impl<'a> Planner<'a> {
 
     /// What every file of the plan says of the data set it belongs to.
     fn stamps(&self) -> [(&'static str, String); 2] {
-        [("recipe_hash", self.dataset.recipe_hash.clone()), ("key_id", self.dataset.key.id())]
+        [(RECIPE_HASH, self.dataset.recipe_hash.clone()), (KEY_ID, self.dataset.key.id())]
     }
 }
 
@@ -359,48 +344,4 @@ fn no_file(what: &What) -> Fault {
         What::Unreadable(kind) => Fault::new(Reason::Unreadable, format!("its attributes cannot be read: {kind}")),
         What::Folder(kind) => Fault::new(Reason::Unreadable, format!("a folder that cannot be listed: {kind}")),
     }
-}
-
-/// The segments on disk.
-struct Committed {
-    segments: Vec<(u32, u32)>,
-    last_is_complete: bool,
-}
-
-impl Committed {
-    fn list(dataset: &Dataset) -> Result<Committed, Error> {
-        let mut segments = Vec::new();
-        for generation in 1.. {
-            let count = segments_of(&dataset.out, generation)?;
-            segments.extend((0..count).map(|index| (generation, index)));
-            // Of a segment that was never committed: inputs may have come or gone since, and then
-            // its bytes would be others.
-            remove(&dataset.out, &segment_ledger_name(generation, count))?;
-            remove(&dataset.private, &paths_name(generation, count))?;
-            if !exists(&dataset.out, &complete_name(generation))? {
-                // Where it has no segment, it is the one after the last.
-                return Ok(Committed { segments, last_is_complete: count == 0 && generation > 1 });
-            }
-        }
-        Err(Error::Bug("2^32 generations".to_owned()))
-    }
-}
-
-/// How many segments a generation has.
-fn segments_of(out: &OutputFolder, generation: u32) -> Result<u32, Error> {
-    let mut count = 0;
-    while exists(out, &segment_name(generation, count))? {
-        count += 1;
-    }
-    // One more may hide behind a gap of one; what lies further on, `verify` finds.
-    if exists(out, &segment_name(generation, count + 1))? {
-        let path = out.path(&segment_name(generation, count));
-        return Err(Error::Verify(format!("{} is missing, and the segment after it is there", path.display())));
-    }
-    Ok(count)
-}
-
-fn exists(out: &OutputFolder, name: &str) -> Result<bool, Error> {
-    let path = out.path(name);
-    path.try_exists().map_err(|source| Error::OutputIo { doing: "look for", path, source })
 }

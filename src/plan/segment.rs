@@ -27,8 +27,8 @@ pub struct Segment {
     pub sha256: String,
     /// Slices that it plans.
     pub slice_count: u64,
-    /// What its own ledger holds, and in `found` that plus [`Segment::slice_count`]: adding the
-    /// ledgers of its shards makes the tally balance.
+    /// What was found: `found` counts its slices and the inputs that it does not plan; of these it
+    /// holds the classes and reasons. With those of its slices it balances.
     pub tally: Tally,
     pub(super) first_ordinal: u64,
     pub(super) paths: Paths,

@@ -21,7 +21,8 @@ pub const DATASET_NAME: &str = "dataset.json";
 const LOCK_NAME: &str = ".lock";
 const KEY_NAME: &str = "key";
 /// What a first run may leave behind that was killed before it published `dataset.json`.
-const LEFTOVERS: [&str; 2] = [LOCK_NAME, ".tmp"];
+/// `lost+found`: OUT may be a disk of its own.
+const NOT_FOREIGN: [&str; 3] = [LOCK_NAME, ".tmp", "lost+found"];
 
 /// The layout of OUT that this program writes and reads.
 const FORMAT: u32 = 1;
@@ -110,7 +111,11 @@ impl Dataset {
             None => make_key(&private)?,
         };
         let file = DatasetFile::new(recipe, &key)?;
-        if !folder.path(DATASET_NAME).exists() {
+        if let Some(there) = DatasetFile::read(out)? {
+            if there.codecs != file.codecs {
+                tracing::warn!("{}: made with other codec versions; new shards may differ in bytes", out.display());
+            }
+        } else {
             let json = serde_json::to_string_pretty(&file).map_err(|e| Error::Bug(format!("{DATASET_NAME}: {e}")))?;
             folder.publish_bytes(DATASET_NAME, format!("{json}\n").as_bytes())?;
         }
@@ -228,7 +233,7 @@ fn check_free(out: &Path) -> Result<(), Error> {
     };
     for entry in entries {
         let entry = entry.map_err(|source| Error::OutputIo { doing: "list", path: out.to_owned(), source })?;
-        if !LEFTOVERS.iter().any(|name| entry.file_name() == *name) {
+        if !NOT_FOREIGN.iter().any(|name| entry.file_name() == *name) {
             return Err(Error::Usage(format!(
                 "--out {} holds other files and no {DATASET_NAME}; name an empty folder, or one that is not there",
                 out.display()
@@ -349,4 +354,142 @@ fn codec_versions() -> BTreeMap<String, String> {
         Some((name.to_owned(), rest.split_once('"')?.0.to_owned()))
     };
     CRATES.iter().filter_map(|name| version(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Tested = Result<(), Box<dyn std::error::Error>>;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().expect("attributes").permissions().mode() & 0o777
+    }
+
+    fn other_recipe(result: Result<Dataset, Error>) -> String {
+        match result {
+            Err(Error::OtherRecipe(message)) => message,
+            other => panic!("expected another recipe, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_first_run_makes_key_and_private_folder_and_the_next_one_finds_them() -> Tested {
+        let dir = tempfile::tempdir()?;
+        let (out, private) = (dir.path().join("out"), dir.path().join("out.private"));
+        let first = Dataset::open(&out, &Recipe::head(), None)?;
+        assert_eq!((mode(&private), mode(&private.join("key"))), (0o700, 0o600));
+        assert_eq!(fs::read(private.join("key"))?, first.key.bytes());
+        let file = DatasetFile::read(&out)?.ok_or("a file")?;
+        assert_eq!((&file.recipe_hash, file.key_id), (&first.recipe_hash, first.key.id()));
+        assert_eq!(file.recipe.to_string(), Recipe::head().canonical_json());
+        assert!(file.codecs.len() == 8, "{:?}", file.codecs);
+        drop(first);
+        let bytes = fs::read(out.join(DATASET_NAME))?;
+        let again = Dataset::open(&out, &Recipe::head(), None)?;
+        assert_eq!(fs::read(out.join(DATASET_NAME))?, bytes);
+        assert_eq!(again.key.id(), DatasetFile::read(&out)?.ok_or("a file")?.key_id);
+        assert!(!String::from_utf8(bytes)?.contains(&hex::encode(again.key.bytes())));
+        Ok(())
+    }
+
+    #[test]
+    fn a_second_run_at_the_same_time_is_refused() -> Tested {
+        let dir = tempfile::tempdir()?;
+        let out = dir.path().join("out");
+        let first = Dataset::open(&out, &Recipe::head(), None)?;
+        assert!(matches!(Dataset::open(&out, &Recipe::head(), None), Err(Error::Locked(path)) if path == out));
+        drop(first);
+        Dataset::open(&out, &Recipe::head(), None)?;
+        Ok(())
+    }
+
+    #[test]
+    fn another_recipe_or_key_is_refused_with_one_line_for_each_difference() -> Tested {
+        let dir = tempfile::tempdir()?;
+        let (out, key) = (dir.path().join("out"), dir.path().join("other-key"));
+        let id = Dataset::open(&out, &Recipe::head(), None)?.key.id();
+        let mut recipe = Recipe::head();
+        recipe.tilt.max_angle_deg = 30.0;
+        recipe.output.rows_per_shard = 7;
+        let message = other_recipe(Dataset::open(&out, &recipe, None));
+        let lines: Vec<&str> = message.lines().skip(1).map(str::trim).collect();
+        let expected = [
+            "output.rows_per_shard: OUT has 1024, this run asks 7",
+            "tilt.max_angle_deg: OUT has 45, this run asks 30",
+        ];
+        assert_eq!(lines, expected);
+        fs::write(&key, [7; 32])?;
+        let message = other_recipe(Dataset::open(&out, &Recipe::head(), Some(&key)));
+        let asked = Key::new([7; 32]).id();
+        assert!(message.ends_with(&format!("key_id: OUT has {id}, this run asks {asked}")), "{message}");
+        fs::remove_file(dir.path().join("out.private/key"))?;
+        let message = other_recipe(Dataset::open(&out, &Recipe::head(), None));
+        assert!(message.contains(&format!("was made with key {id}, which is not in its private folder")), "{message}");
+        assert!(!dir.path().join("out.private/key").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_key_file_is_32_raw_bytes_or_64_hex_digits() -> Tested {
+        let dir = tempfile::tempdir()?;
+        let (out, key) = (dir.path().join("out"), dir.path().join("k"));
+        for bad in [&[0_u8; 31][..], &[0; 33], b"", "g".repeat(64).as_bytes(), "ab".repeat(33).as_bytes()] {
+            fs::write(&key, bad)?;
+            let refused = Dataset::open(&out, &Recipe::head(), Some(&key));
+            let message = refused.expect_err("no key").to_string();
+            assert!(message.ends_with("expected 32 raw bytes or 64 hex digits"), "{message}");
+        }
+        assert!(matches!(Dataset::open(&out, &Recipe::head(), Some(&out.join("no"))), Err(Error::Usage(_))));
+        assert!(!out.exists() && !dir.path().join("out.private").exists());
+        fs::write(&key, format!("{}\n", hex::encode([9; 32])))?;
+        fs::set_permissions(&key, Permissions::from_mode(0o644))?;
+        let dataset = Dataset::open(&out, &Recipe::head(), Some(&key))?;
+        assert_eq!(dataset.key.id(), Key::new([9; 32]).id());
+        assert_eq!(mode(&key), 0o600);
+        assert!(!dataset.private.path("key").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_wide_private_folder_is_tightened() -> Tested {
+        let dir = tempfile::tempdir()?;
+        let private = dir.path().join("out.private");
+        fs::create_dir(&private)?;
+        fs::write(private.join("key"), [3; 32])?;
+        fs::set_permissions(&private, Permissions::from_mode(0o755))?;
+        fs::set_permissions(private.join("key"), Permissions::from_mode(0o666))?;
+        let dataset = Dataset::open(&dir.path().join("out"), &Recipe::head(), None)?;
+        assert_eq!((mode(&private), mode(&private.join("key"))), (0o700, 0o600));
+        assert_eq!(dataset.key.bytes(), &[3; 32]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_of_other_files_is_not_taken_for_out() -> Tested {
+        let dir = tempfile::tempdir()?;
+        let out = dir.path().join("home");
+        fs::create_dir_all(out.join(".tmp"))?;
+        fs::write(out.join("letter"), "x")?;
+        fs::write(out.join(".tmp/letter"), "x")?;
+        let message = Dataset::open(&out, &Recipe::head(), None).expect_err("other files").to_string();
+        assert!(message.contains("holds other files and no dataset.json"), "{message}");
+        assert!(out.join(".tmp/letter").exists() && !dir.path().join("home.private").exists());
+        let message = Dataset::open(&out.join("letter"), &Recipe::head(), None).expect_err("a file").to_string();
+        assert!(message.ends_with("is a file, expected a folder"), "{message}");
+        Ok(())
+    }
+
+    #[test]
+    fn the_private_folder_lies_beside_out_however_out_is_named() -> Tested {
+        let dir = tempfile::tempdir()?;
+        let real = dir.path().canonicalize()?;
+        assert_eq!(private_folder(Path::new("out/"))?, Path::new("out.private"));
+        fs::create_dir(real.join("out"))?;
+        std::os::unix::fs::symlink(real.join("out"), real.join("link"))?;
+        assert_eq!(private_folder(&real.join("link"))?, real.join("out.private"));
+        assert_eq!(private_folder(&real.join("out/x/.."))?, real.join("out.private"));
+        assert!(matches!(private_folder(Path::new("/")), Err(Error::Usage(_))));
+        Ok(())
+    }
 }

@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 
 use crate::error::Error;
 
-pub(crate) use walk::{Folder, Found, Walk, What};
+pub(crate) use walk::{Found, Walk, What};
 
 /// One SOURCE: a folder, or a single file, with the label that stands for it in every identity.
 ///

@@ -217,3 +217,70 @@ fn special(kind: FileType) -> &'static str {
 fn join(folder: &OsStr, name: &OsStr) -> PathBuf {
     Path::new(folder).join(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::source::resolve;
+
+    fn tree() -> (tempfile::TempDir, Vec<Source>) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        for label in ["a", "b"] {
+            for n in 0..40 {
+                let folder = dir.path().join(label).join(format!("x{}/y{}", n % 4, n % 3));
+                fs::create_dir_all(&folder).expect("folders");
+                fs::write(folder.join(n.to_string()), "x").expect("a file");
+            }
+        }
+        let sources = resolve(&[dir.path().join("a"), dir.path().join("b")]).expect("sources");
+        (dir, sources)
+    }
+
+    #[test]
+    fn every_file_comes_once_in_ascending_source_id_over_all_sources() -> Result<(), Error> {
+        let (_dir, sources) = tree();
+        let key = Key::new([1; 32]);
+        let found: Vec<Found> = Walk::new(&sources, &key)?.collect();
+        assert!(found.is_sorted_by(|a, b| a.source_id < b.source_id));
+        assert_eq!(found.len(), 80);
+        assert!(found.iter().all(|f| f.path(&sources).is_file() && matches!(f.what, What::File { size: 1, .. })));
+        let paths: BTreeSet<PathBuf> = found.iter().map(|f| f.path(&sources)).collect();
+        assert_eq!(paths.len(), 80);
+        assert!(!found.is_sorted_by_key(|f| f.path(&sources)), "no alphabet");
+        let other: Vec<PathBuf> = Walk::new(&sources, &Key::new([2; 32]))?.map(|f| f.path(&sources)).collect();
+        assert_ne!(other, found.iter().map(|f| f.path(&sources)).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_is_one_entry_and_one_that_has_gone_is_none() -> Result<(), Error> {
+        let (_dir, sources) = tree();
+        let key = Key::new([1; 32]);
+        let walk = Walk::new(&sources, &key)?;
+        let enter = |unlisted| {
+            walk.enter(ListedFolder { half: [0; 12], source: 0, path: b"x1/y1".as_slice().into(), unlisted })
+        };
+        assert!(enter(None).len() > 1);
+        let unlisted = enter(Some(io::ErrorKind::PermissionDenied));
+        assert_eq!(unlisted.len(), 1);
+        assert_eq!(unlisted[0].what, What::Folder(io::ErrorKind::PermissionDenied));
+        assert_eq!(unlisted[0].source_id, key.source_id("a", b"x1/y1", b"x1/y1"));
+        let gone = ListedFolder { half: [0; 12], source: 0, path: b"gone".as_slice().into(), unlisted: None };
+        assert!(walk.enter(gone).is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn a_single_file_is_found_alone() -> Result<(), Error> {
+        let (dir, _) = tree();
+        let sources = resolve(&[dir.path().join("a/x0/y0/0")])?;
+        let key = Key::new([1; 32]);
+        let found: Vec<Found> = Walk::new(&sources, &key)?.collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].path(&sources), dir.path().canonicalize().expect("a path").join("a/x0/y0/0"));
+        assert_eq!(found[0].source_id, key.source_id("0", b"", b"0"));
+        Ok(())
+    }
+}

@@ -205,3 +205,210 @@ impl Stage for CropPad {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ndarray::{Array2, array};
+
+    use super::*;
+    use crate::attributes::Attributes;
+    use crate::column::Value;
+    use crate::identity::SourceId;
+    use crate::kernel::affine::Affine;
+    use crate::kernel::warp;
+    use crate::recipe::Window;
+    use crate::slice::{InputRef, Ordinal, SliceRef};
+
+    fn slice_of(pixels: Pixels, mask: Option<Mask>) -> Slice {
+        let input = InputRef::memory(SourceId([0; 24]), Arc::new([]));
+        Slice {
+            at: SliceRef { ordinal: Ordinal(0), input, frame: 0 },
+            attributes: Arc::new(Attributes::default()),
+            pixels,
+            guide: Array2::zeros((0, 0)),
+            mask,
+            placement: Affine::IDENTITY,
+            facts: Default::default(),
+        }
+    }
+
+    fn hu(image: Array2<i16>) -> Pixels {
+        Pixels::I16(image.insert_axis(Axis(0)))
+    }
+
+    fn sized(recipe: Recipe, size: u32) -> Recipe {
+        let mut recipe = recipe;
+        recipe.crop_pad.size = size;
+        recipe
+    }
+
+    fn hu_recipe(size: u32) -> Recipe {
+        let mut recipe = sized(Recipe::head(), size);
+        recipe.hu_window.windows.clear();
+        recipe
+    }
+
+    fn run(recipe: &Recipe, mut slice: Slice) -> Result<Slice, Fault> {
+        CropPad::new(recipe).apply(&mut slice, &mut Scratch::default()).map(|()| slice)
+    }
+
+    fn bytes(slice: &Slice, channel: usize) -> Array2<u8> {
+        match &slice.pixels {
+            Pixels::U8(image) => image.index_axis(Axis(0), channel).to_owned(),
+            other => panic!("{other:?}, expected uint8"),
+        }
+    }
+
+    fn bbox(slice: &Slice) -> Option<Vec<i32>> {
+        let names = ["bbox_top", "bbox_left", "bbox_bottom", "bbox_right"];
+        let int = |name| match slice.facts.get(name) {
+            Some(Value::Int32(value)) => Some(*value),
+            _ => None,
+        };
+        names.into_iter().map(int).collect()
+    }
+
+    #[test]
+    fn the_head_is_cut_out_centred_and_windowed() {
+        let image = array![[80i16, 80, 80, 80], [80, 40, 8, 80], [80, 80, 1000, 80]];
+        let mask = Mask::of(array![[0u8, 0, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0]].view(), |set| set > 0);
+        let slice = run(&sized(Recipe::head(), 5), slice_of(hu(image), Some(mask))).expect("a tensor");
+        let want = array![[0u8, 0, 0, 0, 0], [0, 128, 26, 0, 0], [0, 0, 255, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]];
+        assert_eq!(bytes(&slice, 0), want);
+        assert_eq!(bbox(&slice), Some(vec![1, 1, 3, 3]));
+        let fact = |name| slice.facts.get(name).cloned();
+        assert_eq!(fact("scale"), Some(Value::Float64(1.0)));
+        assert_eq!(fact("source_to_image"), Some(Value::ListFloat64(vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0])));
+        assert_eq!(fact("image_dtype"), Some(Value::Text("uint8".into())));
+        assert_eq!(fact("image_shape"), Some(Value::ListInt32(vec![1, 5, 5])));
+    }
+
+    #[test]
+    fn one_channel_per_window() {
+        let mut recipe = sized(Recipe::head(), 2);
+        recipe.hu_window.windows = vec![Window { center: 40.0, width: 80.0 }, Window { center: 600.0, width: 2800.0 }];
+        let slice = run(&recipe, slice_of(hu(array![[40, 600]]), None)).expect("a tensor");
+        assert_eq!(bytes(&slice, 0), array![[128, 255], [0, 0]]);
+        // (40 + 800) * 255 / 2800 = 76.5, half up; background is 0 in each channel.
+        assert_eq!(bytes(&slice, 1), array![[77, 128], [0, 0]]);
+        assert_eq!(slice.facts.get("image_shape"), Some(&Value::ListInt32(vec![2, 2, 2])));
+    }
+
+    #[test]
+    fn hu_without_mask_is_the_source_exactly() {
+        let source = Array2::from_shape_fn((512, 512), |(r, c)| (r * 31 + c * 7) as i16 - 1024);
+        let mut recipe = hu_recipe(512);
+        recipe.crop_pad.crop = false;
+        let slice = run(&recipe, slice_of(hu(source.clone()), None)).expect("a tensor");
+        assert_eq!(slice.pixels, hu(source));
+        assert_eq!(bbox(&slice), None);
+        assert_eq!(slice.placement, Affine::IDENTITY);
+        assert_eq!(slice.facts.get("image_dtype"), Some(&Value::Text("int16".into())));
+    }
+
+    #[test]
+    fn a_smaller_frame_is_centred_in_air() {
+        let slice = run(&hu_recipe(4), slice_of(hu(array![[7, 8, 9]]), None)).expect("a tensor");
+        let air = [-1024; 4];
+        assert_eq!(slice.pixels, hu(array![air, [7, 8, 9, -1024], air, air]));
+        assert_eq!(slice.placement, Affine::translation(0.0, 1.0));
+    }
+
+    #[test]
+    fn an_empty_mask_is_all_background() {
+        let empty = || Some(Mask::empty(2, 3));
+        let slice = run(&hu_recipe(3), slice_of(hu(Array2::from_elem((2, 3), 50)), empty())).expect("a row");
+        assert_eq!(slice.pixels, hu(Array2::from_elem((3, 3), -1024)));
+        assert_eq!(bbox(&slice), None);
+        let slice =
+            run(&sized(Recipe::head(), 2), slice_of(hu(Array2::from_elem((2, 3), 50)), empty())).expect("a row");
+        assert_eq!(bytes(&slice, 0), Array2::<u8>::zeros((2, 2)));
+    }
+
+    #[test]
+    fn crop_off_keeps_the_frame_and_still_clears_the_background() {
+        let mut recipe = hu_recipe(2);
+        recipe.crop_pad.crop = false;
+        let mask = Mask::of(array![[0u8, 1], [0, 0]].view(), |set| set > 0);
+        let slice = run(&recipe, slice_of(hu(array![[5, 6], [7, 8]]), Some(mask))).expect("a tensor");
+        assert_eq!(slice.pixels, hu(array![[-1024, 6], [-1024, -1024]]));
+        assert_eq!(bbox(&slice), None);
+    }
+
+    #[test]
+    fn what_is_too_large_shrinks_after_the_background_is_cleared() {
+        let image = Array2::from_shape_fn((4, 2), |(row, _)| 100 * row as i16);
+        let mask = Mask::of(array![[1u8, 1], [1, 0], [1, 1], [1, 1]].view(), |set| set > 0);
+        let slice = run(&hu_recipe(2), slice_of(hu(image), Some(mask))).expect("a tensor");
+        // (0 + 0 + 100 - 1024) / 4 and (200 + 200 + 300 + 300) / 4; one column, centred.
+        assert_eq!(slice.pixels, hu(array![[-231, -1024], [250, -1024]]));
+        assert_eq!(slice.facts.get("scale"), Some(&Value::Float64(0.5)));
+        assert_eq!(slice.placement, Affine::scaling_of_pixels(0.5));
+    }
+
+    #[test]
+    fn a_dot_turned_cropped_and_shrunk_lies_where_source_to_image_says() {
+        let mut image = Array2::from_elem((120, 100), -1000i16);
+        image.slice_mut(s![40..43, 60..63]).fill(2000);
+        let turn = Affine::turn_clockwise(21.0, 50.0, 60.0);
+        let mask =
+            Mask::of(Array2::from_shape_fn((120, 100), |(r, c)| r.abs_diff(60) + c.abs_diff(50) < 45).view(), |m| m);
+        for (size, scale) in [(128, 1.0), (60, 60.0 / 89.0)] {
+            let mut slice = slice_of(hu(warp::bicubic_i16(image.view(), &turn, -1000)), Some(mask.clone()));
+            slice.placement = turn;
+            let slice = run(&hu_recipe(size), slice).expect("a tensor");
+            assert_eq!(slice.facts.get("scale"), Some(&Value::Float64(scale)));
+            let (mut mass, mut x, mut y) = (0.0, 0.0, 0.0);
+            for ((row, column), &hu) in slice.pixels.hu().expect("HU").indexed_iter() {
+                let weight = (f64::from(hu) + 1000.0).max(0.0);
+                (mass, x, y) = (mass + weight, x + weight * column as f64, y + weight * row as f64);
+            }
+            let (column, row) = slice.placement.apply(61.0, 41.0);
+            assert!((x / mass - column).abs() < 0.5, "column {}, expected {column}", x / mass);
+            assert!((y / mass - row).abs() < 0.5, "row {}, expected {row}", y / mass);
+        }
+    }
+
+    #[test]
+    fn published_crop_loses_the_last_row_and_column() {
+        let image = array![[0u8, 0, 0, 0], [0, 1, 2, 3], [0, 4, 5, 6], [0, 0, 0, 7]];
+        let slice = slice_of(Pixels::U8(image.insert_axis(Axis(0))), None);
+        let slice = run(&sized(Recipe::seed(), 5), slice).expect("a tensor");
+        let want = array![[0u8, 0, 0, 0, 0], [0, 1, 2, 0, 0], [0, 4, 5, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]];
+        assert_eq!(bytes(&slice, 0), want);
+        assert_eq!(bbox(&slice), Some(vec![1, 1, 3, 3]));
+        assert_eq!(slice.placement, Affine::IDENTITY);
+    }
+
+    #[test]
+    fn published_crop_of_one_pixel_is_an_image_of_zeros() {
+        let slice = slice_of(Pixels::U8(array![[[0u8, 0], [0, 9]]]), None);
+        let slice = run(&sized(Recipe::seed(), 2), slice).expect("a tensor");
+        assert_eq!(bytes(&slice, 0), Array2::<u8>::zeros((2, 2)));
+        assert_eq!(bbox(&slice), Some(vec![1, 1, 1, 1]));
+    }
+
+    #[test]
+    fn published_rejects_what_python_cannot_do() {
+        let reason = |recipe: &Recipe, image: Array2<u8>| {
+            let slice = slice_of(Pixels::U8(image.insert_axis(Axis(0))), None);
+            run(recipe, slice).map(|_| ()).expect_err("no tensor").reason
+        };
+        let seed = sized(Recipe::seed(), 2);
+        assert_eq!(reason(&seed, Array2::zeros((2, 2))), Reason::EmptyAfterTilt);
+        assert_eq!(reason(&seed, Array2::ones((4, 4))), Reason::CropTooLarge);
+        let mut whole = seed;
+        whole.crop_pad.crop = false;
+        assert_eq!(reason(&whole, Array2::ones((3, 2))), Reason::CropTooLarge);
+    }
+
+    #[test]
+    fn published_without_denoise_cuts_hu_to_the_window() {
+        let mut recipe = sized(Recipe::seed(), 2);
+        recipe.crop_pad.crop = false;
+        let slice = run(&recipe, slice_of(hu(array![[-5, 0], [40, 500]]), None)).expect("a tensor");
+        assert_eq!(bytes(&slice, 0), array![[0, 0], [40, 80]]);
+    }
+}

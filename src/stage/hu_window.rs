@@ -170,3 +170,150 @@ impl Stage for HuWindow {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ndarray::{Array3, array};
+
+    use super::*;
+    use crate::identity::SourceId;
+    use crate::kernel::affine::Affine;
+    use crate::slice::{InputRef, Ordinal, SliceRef};
+
+    fn slice_of(pixels: Pixels, attributes: Attributes) -> Slice {
+        let input = InputRef::memory(SourceId([0; 24]), Arc::new([]));
+        Slice {
+            at: SliceRef { ordinal: Ordinal(0), input, frame: 0 },
+            attributes: Arc::new(attributes),
+            pixels,
+            guide: Array2::zeros((0, 0)),
+            mask: None,
+            placement: Affine::IDENTITY,
+            facts: Default::default(),
+        }
+    }
+
+    fn rescaled(slope: Number, intercept: Number) -> Attributes {
+        Attributes { rescale_slope: slope, rescale_intercept: intercept, ..Attributes::default() }
+    }
+
+    fn ct() -> Attributes {
+        rescaled(Number::Value(1.0), Number::Value(-1024.0))
+    }
+
+    fn stored(values: &[u16]) -> Pixels {
+        Pixels::U16(Array3::from_shape_vec((1, 1, values.len()), values.to_vec()).expect("one row"))
+    }
+
+    fn run(recipe: &Recipe, mut slice: Slice) -> Result<Slice, Fault> {
+        HuWindow::new(recipe).apply(&mut slice, &mut Scratch::default()).map(|()| slice)
+    }
+
+    fn hu(slice: &Slice) -> Vec<i16> {
+        slice.pixels.hu().expect("HU").iter().copied().collect()
+    }
+
+    #[test]
+    fn after_it_pixels_are_hu_and_the_guide_is_filled() {
+        let slice = run(&Recipe::head(), slice_of(stored(&[0, 1024, 1025, 1064, 2000]), ct())).expect("HU");
+        assert_eq!(hu(&slice), [-1024, 0, 1, 40, 976]);
+        assert_eq!(slice.guide, array![[0, 0, 1, 40, 80]]);
+        assert!(slice.mask.is_none());
+        assert_eq!(slice.placement, Affine::IDENTITY);
+        let fact = |name| slice.facts.get(name).cloned();
+        assert_eq!(fact("rescale_slope"), Some(Value::Float64(1.0)));
+        assert_eq!(fact("rescale_intercept"), Some(Value::Float64(-1024.0)));
+        assert_eq!(fact("padding_pixels"), Some(Value::Int32(0)));
+        assert_eq!(fact("repair"), None);
+        assert_eq!(fact("window_center"), Some(Value::ListFloat64(vec![40.0])));
+        assert_eq!(fact("window_width"), Some(Value::ListFloat64(vec![80.0])));
+    }
+
+    #[test]
+    fn hu_channels_have_no_windows() {
+        let mut recipe = Recipe::head();
+        recipe.hu_window.windows.clear();
+        let slice = run(&recipe, slice_of(stored(&[7]), ct())).expect("HU");
+        assert_eq!(slice.facts.get("window_center"), None);
+        assert_eq!(slice.facts.get("window_width"), None);
+    }
+
+    #[test]
+    fn padding_is_counted_always_and_becomes_air_where_the_recipe_knows_of_it() {
+        let attributes = Attributes { pixel_padding: Some((1100, 1200)), ..ct() };
+        let of = |recipe| run(&recipe, slice_of(stored(&[1099, 1100, 1200, 1201]), attributes.clone())).expect("HU");
+        let (corrected, published) = (of(Recipe::head()), of(Recipe::seed()));
+        assert_eq!(hu(&corrected), [75, -1024, -1024, 177]);
+        assert_eq!(hu(&published), [75, 76, 176, 177]);
+        for slice in [corrected, published] {
+            assert_eq!(slice.facts.get("padding_pixels"), Some(&Value::Int32(2)));
+        }
+    }
+
+    #[test]
+    fn rescale_that_both_lack_is_assumed_and_recorded() {
+        let both = rescaled(Number::Missing, Number::Missing);
+        let slice = run(&Recipe::head(), slice_of(stored(&[40]), both.clone())).expect("HU");
+        assert_eq!(hu(&slice), [40]);
+        assert_eq!(slice.facts.get("repair"), Some(&Value::Text("rescale_assumed".into())));
+        assert_eq!(slice.facts.get("rescale_slope"), Some(&Value::Float64(1.0)));
+        let mut earlier = slice_of(stored(&[40]), both.clone());
+        earlier.facts.set(&REPAIR, "other");
+        let slice = run(&Recipe::head(), earlier).expect("HU");
+        assert_eq!(slice.facts.get("repair"), Some(&Value::Text("other+rescale_assumed".into())));
+        let fault = run(&Recipe::seed(), slice_of(stored(&[40]), both)).map(|_| ()).expect_err("Python raises");
+        assert_eq!(fault.reason, Reason::Rescale);
+    }
+
+    #[test]
+    fn rescale_is_never_guessed() {
+        let (one, none) = (Number::Value(1.0), Number::Missing);
+        for (slope, intercept) in
+            [(one, none), (none, one), (Number::Value(0.0), one), (Number::Invalid, one), (one, Number::Invalid)]
+        {
+            for recipe in [Recipe::head(), Recipe::seed()] {
+                let fault = run(&recipe, slice_of(stored(&[1]), rescaled(slope, intercept))).map(|_| ());
+                assert_eq!(fault.expect_err("no HU").reason, Reason::Rescale, "{slope:?} {intercept:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn published_guide_keeps_fractions_that_published_hu_cuts() {
+        let half = rescaled(Number::Value(0.5), Number::Value(-1.0));
+        // -1, -0.5, 0, 0.5, 80.5
+        let slice = run(&Recipe::seed(), slice_of(stored(&[0, 1, 2, 3, 163]), half.clone())).expect("HU");
+        assert_eq!(hu(&slice), [-1, -1, 0, 0, 80]);
+        assert_eq!(slice.guide, array![[0, 0, 0, 1, 80]]);
+        let slice = run(&Recipe::head(), slice_of(stored(&[0, 1, 2, 3, 163]), half)).expect("HU");
+        assert_eq!(hu(&slice), [-1, 0, 0, 1, 81]);
+        assert_eq!(slice.guide, array![[0, 0, 0, 1, 80]]);
+    }
+
+    #[test]
+    fn published_edges_round_half_the_width_down() {
+        let odd = Window { center: 40.0, width: 81.0 };
+        assert_eq!(edges(&odd, Steps::Published), (0.0, 80.0));
+        assert_eq!(edges(&odd, Steps::Corrected), (-0.5, 80.5));
+    }
+
+    #[test]
+    fn every_type_of_stored_values_works_and_tensors_do_not() {
+        let zero = rescaled(Number::Value(1.0), Number::Value(0.0));
+        let signed = Pixels::I16(array![[[-7i16, 5]]]);
+        let wide = Pixels::I32(array![[[-7i32, 5]]]);
+        for pixels in [signed, wide] {
+            assert_eq!(hu(&run(&Recipe::head(), slice_of(pixels, zero.clone())).expect("HU")), [-7, 5]);
+        }
+        let fault = run(&Recipe::head(), slice_of(Pixels::U8(array![[[1u8]]]), zero)).map(|_| ());
+        assert_eq!(fault.expect_err("a tensor").reason, Reason::Internal);
+    }
+
+    #[test]
+    fn above_16_bits_is_a_reject() {
+        let fault = run(&Recipe::head(), slice_of(stored(&[65535]), ct())).map(|_| ()).expect_err("64511 HU");
+        assert_eq!(fault.reason, Reason::HuRange);
+    }
+}

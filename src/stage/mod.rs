@@ -48,3 +48,25 @@ pub fn list(recipe: &Recipe) -> Vec<Box<dyn Stage>> {
         Box::new(crop_pad::CropPad::new(recipe)),
     ]
 }
+
+/// Slices for the tests of the stages.
+#[cfg(test)]
+pub(crate) mod tests_on {
+    use crate::identity::SourceId;
+    use crate::kernel::affine::Affine;
+    use crate::slice::{InputRef, Ordinal, Pixels, Slice, SliceRef};
+
+    /// A slice of these HU as `hu_window` leaves it, with a guide from 0 to 80 HU.
+    pub(crate) fn slice_of(hu: ndarray::Array2<i16>) -> Slice {
+        let input = InputRef::memory(SourceId([0; 24]), [].into());
+        Slice {
+            at: SliceRef { ordinal: Ordinal(0), input, frame: 0 },
+            attributes: Default::default(),
+            guide: hu.mapv(|hu| hu.clamp(0, 80) as u16),
+            pixels: Pixels::I16(hu.insert_axis(ndarray::Axis(0))),
+            mask: None,
+            placement: Affine::IDENTITY,
+            facts: Default::default(),
+        }
+    }
+}

@@ -3,14 +3,22 @@
 #![allow(missing_docs, reason = "tests are read, not linked to")]
 
 mod archive;
+mod backpressure;
 mod cli;
 mod compliance;
+mod conservation;
 mod crash;
+mod decode_real;
+mod determinism;
 mod equivalence;
+mod line;
 mod made;
 mod memory;
+mod parity;
 mod phantoms;
+mod plan;
 mod privacy;
+mod real_head_tilt;
 mod real_heads;
 mod schemas;
 mod shards;

@@ -88,7 +88,8 @@ fn the_holder_is_gone_from_every_tensor() {
             let (column, row_px) = apply(&inverse, (at % 512) as f64, (at / 512) as f64);
             let (x, y) = (column - truth.center_column_px, row_px - truth.center_row_px);
             let (along, across) = (y * cos - x * sin, y * sin + x * cos);
-            let radius = (along / (truth.major_px / 2.0 + 2.0)).powi(2) + (across / (truth.minor_px / 2.0 + 2.0)).powi(2);
+            let radius =
+                (along / (truth.major_px / 2.0 + 2.0)).powi(2) + (across / (truth.minor_px / 2.0 + 2.0)).powi(2);
             assert!(radius <= 1.0, "{}: a bright pixel outside the head at {}, {}", truth.path, at / 512, at % 512);
         }
     }
@@ -111,7 +112,12 @@ fn an_archive_as_archives_are_is_classed_to_the_last_file() {
     convert(temp.path(), "src", "head", &[]);
     let ledgers = crate::shards::parquet_files(&temp.path().join("head/ledger"));
     let rows: Vec<_> = ledgers.iter().flat_map(|path| dcmshard::sink::ledger::read(path).expect("a ledger")).collect();
-    assert_eq!(rows.len(), truth.files.len() + truth.extras.len() + usize::from(fs::exists(temp.path().join("src/truth.json")).expect("can be asked")));
+    assert_eq!(
+        rows.len(),
+        truth.files.len()
+            + truth.extras.len()
+            + usize::from(fs::exists(temp.path().join("src/truth.json")).expect("can be asked"))
+    );
     for reason in ["localizer", "not_dicom", "duplicate_sop_instance"] {
         let found = rows.iter().filter(|row| row.reason.is_some_and(|r| r.as_str() == reason)).count();
         assert!(found >= 1, "no ledger row with reason {reason}");

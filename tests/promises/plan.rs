@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dcmshard::decode::{CtInput, Examined};
-use dcmshard::error::Error;
+use dcmshard::error::{Error, ExitCode};
 use dcmshard::plan::{
     PlanCounts, PlannedSlice, Planner, Segment, complete_name, paths_name, segment_ledger_name, segment_name,
 };
 use dcmshard::reason::{Class, Fault, Reason};
 use dcmshard::recipe::{Order, Recipe};
+use dcmshard::runner::Cancel;
 use dcmshard::sink::dataset::Dataset;
 use dcmshard::sink::ledger::{self, LedgerRow};
 use dcmshard::sink::table;
@@ -451,4 +452,27 @@ fn an_empty_source_is_a_usage_error_that_touches_nothing() {
     let place = Place::new();
     assert!(matches!(place.plan(), Err(Error::Usage(_))));
     assert!(!Path::exists(&place.out()));
+}
+
+#[test]
+fn a_plan_that_is_asked_to_end_marks_nothing_complete_and_goes_on_later() -> Tested {
+    let (undisturbed, place) = (Place::new(), Place::new());
+    for place in [&undisturbed, &place] {
+        place.fill();
+    }
+    undisturbed.plan()?;
+    let cancel = Cancel::default();
+    let sources = source::resolve(&[place.tree()])?;
+    let dataset = Dataset::open(&place.out(), &place.recipe, Some(&place.dir.path().join("key")))?;
+    let planner = Planner::new(&dataset, &place.recipe, &sources, &examine)?;
+    let mut planner = planner.with_segment_slices(place.segment_slices).heeding(&cancel);
+    assert!(planner.next().is_some_and(|segment| segment.is_ok()));
+    cancel.request(ExitCode::Interrupted);
+    assert!(planner.next().is_none() && planner.next().is_none());
+    assert!(!place.out().join(complete_name(1)).exists());
+    drop(planner);
+    drop(dataset);
+    place.plan()?;
+    assert_eq!(place.files(), undisturbed.files());
+    Ok(())
 }

@@ -1,14 +1,13 @@
 //! Verification: every promise about OUT, checked on disk. Needs neither the sources, nor the key,
 //! nor the private folder, and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+mod read;
 
-use arrow_array::{Array, Int32Array, StringArray};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
@@ -19,6 +18,8 @@ use crate::sink::dataset::{DATASET_NAME, DatasetFile, sha256_of};
 use crate::sink::ledger::{self, LedgerRow, Tally};
 use crate::sink::shard::{KEY_ID, RECIPE_HASH, ROWS, SHARD_BYTES, SHARD_SHA256, ShardId};
 use crate::sink::table;
+
+use self::read::{Manifest, length, read_json, read_shard};
 
 /// What verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,8 +80,10 @@ pub fn verify(out: &Path, read_data: bool, report: &mut dyn FnMut(Progress)) -> 
         check.problem(DATASET_NAME, "recipe_hash is not the hash of its recipe");
     }
     check.read_manifest()?;
-    for generation in (1..).take_while(|g| check.name_of_generation_exists("plan", *g)) {
+    let mut generation = 1;
+    while out.join(generation_folder("plan", generation)).is_dir() {
         check.generation(generation, report)?;
+        generation += 1;
     }
     let unplanned: Vec<String> = check.manifest.keys().cloned().collect();
     for name in unplanned {
@@ -140,10 +143,6 @@ impl Check<'_> {
         Ok(None)
     }
 
-    fn name_of_generation_exists(&self, folder: &str, generation: u32) -> bool {
-        self.out.join(generation_folder(folder, generation)).is_dir()
-    }
-
     fn generation(&mut self, generation: u32, report: &mut dyn FnMut(Progress)) -> Result<(), Error> {
         let complete = self.read(&plan::complete_name(generation), read_json::<Complete>)?;
         let names = self.files(&generation_folder("plan", generation))?;
@@ -171,7 +170,7 @@ impl Check<'_> {
     }
 
     fn segment(&mut self, name: &str, inputs: &[PlannedInput], metadata: &BTreeMap<String, String>) {
-        for (key, expected) in [("recipe_hash", &self.dataset.recipe_hash), ("key_id", &self.dataset.key_id)] {
+        for (key, expected) in [(RECIPE_HASH, &self.dataset.recipe_hash), (KEY_ID, &self.dataset.key_id)] {
             let found = metadata.get(key);
             if found != Some(expected) {
                 self.findings.problems.push(format!("{name}: {key} is {found:?}, expected {expected}"));
@@ -210,7 +209,9 @@ impl Check<'_> {
                 Class::Duplicate => row.winner.is_some_and(|winner| self.inputs.contains(&winner)),
                 _ => row.winner.is_none(),
             };
-            self.expect(won, &name, || format!("input {}: the input that is the row instead is not planned", row.source_id));
+            self.expect(won, &name, || {
+                format!("input {}: the input that is the row instead is not planned", row.source_id)
+            });
             self.findings.tally.count(row);
         }
         Ok(rows.len() as u64)
@@ -257,7 +258,8 @@ impl Check<'_> {
         let Some(metadata) = self.read(&name, |path| Ok(table::read(path)?.metadata))? else { return Ok(None) };
         self.metadata(&name, id, &metadata);
         let slices = part.iter().flat_map(|input| (0..input.frames).map(move |frame| (input, frame)));
-        let planned = slices.map(|(input, frame)| (Some(input.ordinal + u64::from(frame)), input.source_id, Some(frame)));
+        let planned =
+            slices.map(|(input, frame)| (Some(input.ordinal + u64::from(frame)), input.source_id, Some(frame)));
         let found = rows.iter().map(|row: &LedgerRow| (row.ordinal, row.source_id, row.frame));
         self.expect(planned.eq(found), &name, || "its rows are not the planned slices in their order".to_owned());
         rows.iter().for_each(|row| self.findings.tally.count(row));
@@ -283,7 +285,8 @@ impl Check<'_> {
         self.expect(bytes == expected.bytes, &name, || format!("holds {bytes} bytes, expected {}", expected.bytes));
         self.findings.bytes += bytes;
         self.listed(&name, expected);
-        let Some(shard) = self.read(&name, |path| read_shard(path, self.read_data))? else { return Ok(()) };
+        let every_page = self.read_data;
+        let Some(shard) = self.read(&name, |path| read_shard(path, every_page))? else { return Ok(()) };
         self.metadata(&name, id, &shard.metadata);
         let rows = shard.rows.len();
         self.findings.rows += rows as u64;
@@ -293,11 +296,16 @@ impl Check<'_> {
         self.expect(expected.written.iter().copied().eq(found), &name, || {
             "its rows are not those that its ledger part says are written".to_owned()
         });
-        let sop_keys: BTreeMap<_, _> = part.iter().map(|input| (input.source_id, input.sop_key.map(hex::encode))).collect();
+        let sop_keys: BTreeMap<_, _> =
+            part.iter().map(|input| (input.source_id, input.sop_key.map(hex::encode))).collect();
         let same = shard.rows.iter().all(|row| sop_keys.get(&row.source_id) == Some(&row.sop_key));
         self.expect(same, &name, || "sop_key of a row is not that of the plan".to_owned());
-        if self.read_data && let Some(sha256) = self.read(&name, sha256_of)? {
-            self.expect(sha256 == expected.sha256, &name, || format!("sha256 is {sha256}, expected {}", expected.sha256));
+        if self.read_data
+            && let Some(sha256) = self.read(&name, sha256_of)?
+        {
+            self.expect(sha256 == expected.sha256, &name, || {
+                format!("sha256 is {sha256}, expected {}", expected.sha256)
+            });
         }
         Ok(())
     }
@@ -331,8 +339,8 @@ impl Check<'_> {
         let name = format!("manifest/{newest}");
         let Some(manifest) = self.read(&name, read_json::<Manifest>)? else { return Ok(()) };
         for (key, found, expected) in [
-            (RECIPE_HASH, &manifest.recipe_hash, &self.dataset.recipe_hash),
-            (KEY_ID, &manifest.key_id, &self.dataset.key_id),
+            ("recipe_hash", &manifest.recipe_hash, &self.dataset.recipe_hash),
+            ("key_id", &manifest.key_id, &self.dataset.key_id),
         ] {
             if found != expected {
                 self.findings.problems.push(format!("{name}: {key} is {found}, expected {expected}"));
@@ -372,77 +380,216 @@ impl Check<'_> {
     }
 }
 
-/// What verification needs of a manifest.
-#[derive(serde::Deserialize)]
-struct Manifest {
-    recipe_hash: String,
-    key_id: String,
-    shards: Vec<ListedShard>,
-}
-
-#[derive(serde::Deserialize)]
-struct ListedShard {
-    name: String,
-    sha256: String,
-    rows: u64,
-    ledger_sha256: String,
-}
-
-/// What verification needs of a shard.
-struct Shard {
-    metadata: BTreeMap<String, String>,
-    rows: Vec<ShardRow>,
-}
-
-struct ShardRow {
-    source_id: SourceId,
-    frame: u32,
-    sop_key: Option<String>,
-}
-
-/// Reads the identity columns of a shard; with `every_page`, decodes all others as well.
-fn read_shard(path: &Path, every_page: bool) -> Result<Shard, Error> {
-    let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", path.display()));
-    let file = File::open(path).map_err(|source| open_failed(path, source))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
-    let pairs = builder.metadata().file_metadata().key_value_metadata().into_iter().flatten();
-    let metadata = pairs.filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect();
-    let identity = ProjectionMask::columns(builder.parquet_schema(), ["source_id", "frame", "sop_key"]);
-    let mask = if every_page { ProjectionMask::all() } else { identity };
-    // 16 tensors at a time: the size of a row group.
-    let batches = builder.with_projection(mask).with_batch_size(16).build().map_err(|e| damaged(&e))?;
-    let mut rows = Vec::new();
-    for batch in batches {
-        let batch = batch.map_err(|e| damaged(&e))?;
-        let text = |name: &str| batch.column_by_name(name).and_then(|c| c.as_any().downcast_ref::<StringArray>());
-        let frames = batch.column_by_name("frame").and_then(|c| c.as_any().downcast_ref::<Int32Array>());
-        let (Some(ids), Some(frames), Some(sops)) = (text("source_id"), frames, text("sop_key")) else {
-            return Err(damaged(&"source_id, frame or sop_key is missing or of another type"));
-        };
-        for row in 0..batch.num_rows() {
-            rows.push(ShardRow {
-                source_id: ids.value(row).parse().map_err(|e: String| damaged(&e))?,
-                frame: frames.value(row).cast_unsigned(),
-                sop_key: sops.is_valid(row).then(|| sops.value(row).to_owned()),
-            });
-        }
-    }
-    Ok(Shard { metadata, rows })
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    let bytes = fs::read(path).map_err(|source| open_failed(path, source))?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::Verify(format!("{} is damaged: {e}", path.display())))
-}
-
-fn length(path: &Path) -> Result<u64, Error> {
-    path.metadata().map(|metadata| metadata.len()).map_err(|source| open_failed(path, source))
-}
-
-fn open_failed(path: &Path, source: io::Error) -> Error {
-    Error::OutputIo { doing: "open", path: PathBuf::from(path), source }
-}
-
 fn generation_folder(folder: &str, generation: u32) -> String {
     format!("{folder}/g{generation:06}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use ndarray::{Array2, Array3};
+
+    use super::*;
+    use crate::column::{Column, Kind};
+    use crate::decode::{CtInput, Examined};
+    use crate::kernel::affine::Affine;
+    use crate::plan::{PlannedSlice, Planner};
+    use crate::reason::{Fault, Reason};
+    use crate::recipe::Recipe;
+    use crate::sink::dataset::Dataset;
+    use crate::sink::manifest;
+    use crate::sink::rows::{Row, RowEncoder};
+    use crate::sink::shard::ShardFile;
+    use crate::slice::{Bytes, Pixels, Slice};
+    use crate::source;
+
+    type Tested = Result<(), Box<dyn std::error::Error>>;
+
+    static SOURCE_ID: Column = Column::required("source_id", Kind::Text, "");
+    static FRAME: Column = Column::required("frame", Kind::Int32, "");
+    static SOP_KEY: Column = Column::new("sop_key", Kind::Text, "");
+
+    /// A data set of 12 slices in 4 shards, of which ordinal 5 is rejected; a duplicate and two junk
+    /// files.
+    fn data_set(dir: &Path) -> Result<PathBuf, Error> {
+        let scans = dir.join("scans");
+        fs::create_dir(&scans).expect("a source");
+        for n in 0..12 {
+            fs::write(scans.join(format!("im{n}")), format!("CT {n}")).expect("a file");
+        }
+        fs::write(scans.join("copy"), "CT 3").expect("a file");
+        fs::write(scans.join("junk1"), "").expect("a file");
+        fs::write(scans.join("junk2"), "").expect("a file");
+        let mut recipe = Recipe::head();
+        (recipe.output.rows_per_shard, recipe.crop_pad.size) = (3, 4);
+        let out = dir.join("out");
+        let dataset = Dataset::open(&out, &recipe, None)?;
+        let sources = source::resolve(&[scans])?;
+        let encoder = RowEncoder::new(&recipe, vec![&SOURCE_ID, &FRAME, &SOP_KEY])?;
+        let mut records = Vec::new();
+        for segment in Planner::new(&dataset, &recipe, &sources, &examine)?.with_segment_slices(6) {
+            let segment = segment?;
+            let slices: Vec<PlannedSlice> = segment.slices().collect();
+            for part in slices.chunk_by(|a, b| a.shard == b.shard) {
+                records.push(make(&dataset, &encoder, &segment.sha256, part)?);
+            }
+        }
+        manifest::publish(&dataset.out, &dataset.recipe_hash, &dataset.key.id(), records)?;
+        Ok(out)
+    }
+
+    fn examine(bytes: &Bytes) -> Examined {
+        let Bytes::File(path) = bytes else { panic!("only files here") };
+        let text = fs::read_to_string(path).expect("a file");
+        match text.strip_prefix("CT ") {
+            None => Examined::Not(Fault::new(Reason::EmptyFile, "no bytes")),
+            Some(n) => Examined::Ct(CtInput {
+                frames: 1,
+                rows: 4,
+                columns: 4,
+                bytes_per_slice: 10,
+                sop_instance_uid: Some(n.to_owned()),
+                series_instance_uid: None,
+                position: None,
+            }),
+        }
+    }
+
+    fn make(
+        dataset: &Dataset,
+        encoder: &RowEncoder,
+        plan_sha256: &str,
+        part: &[PlannedSlice],
+    ) -> Result<crate::sink::shard::ShardRecord, Error> {
+        let id = ShardId {
+            generation: 1,
+            shard: part[0].shard,
+            plan_sha256: plan_sha256.to_owned(),
+            recipe_hash: dataset.recipe_hash.clone(),
+            key_id: dataset.key.id(),
+            first_ordinal: part[0].at.ordinal.0,
+            slices: part.len() as u64,
+        };
+        let (mut rows, mut ledger) = (Vec::new(), Vec::new());
+        for planned in part {
+            let at = &planned.at;
+            let mut row = LedgerRow::written(at.ordinal.0, at.input.source_id, at.frame);
+            if at.ordinal.0 == 5 {
+                (row.class, row.reason) = (Class::Rejected, Some(Reason::Rescale));
+            } else {
+                rows.push(Row::from(slice(dataset, planned)));
+            }
+            ledger.push(row);
+        }
+        let mut file = ShardFile::begin(&dataset.out, &id, encoder)?;
+        let count = rows.len();
+        file.append(&dataset.out, count, encoder.encode(rows)?)?;
+        Ok(file.finish(&dataset.out, ledger)?.publish(&dataset.out)?.0)
+    }
+
+    fn slice(dataset: &Dataset, planned: &PlannedSlice) -> Slice {
+        let Examined::Ct(ct) = examine(&planned.at.input.bytes) else { panic!("planned, so CT") };
+        let mut facts = crate::column::Facts::default();
+        facts.set(&SOURCE_ID, planned.at.input.source_id.to_string());
+        facts.set(&FRAME, 0);
+        facts.set_some(&SOP_KEY, ct.sop_instance_uid.map(|uid| dataset.key.pseudonym("sop", &[uid.as_bytes()])));
+        Slice {
+            at: planned.at.clone(),
+            attributes: Arc::default(),
+            pixels: Pixels::U8(Array3::from_elem((1, 4, 4), planned.at.ordinal.0 as u8)),
+            guide: Array2::default((0, 0)),
+            mask: None,
+            placement: Affine::IDENTITY,
+            facts,
+        }
+    }
+
+    const SHARD: &str = "data/g000001/part-00000001.parquet";
+    const PART: &str = "ledger/g000001/part-00000001.parquet";
+
+    /// The problems after `damage` was done to a data set.
+    fn problems(read_data: bool, damage: impl FnOnce(&Path) -> io::Result<()>) -> Vec<String> {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let out = data_set(dir.path()).expect("a data set");
+        damage(&out).expect("damage");
+        verify(&out, read_data, &mut |_| {}).expect("findings").problems
+    }
+
+    fn edit(path: PathBuf, change: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        let mut bytes = fs::read(&path)?;
+        change(&mut bytes);
+        fs::write(path, bytes)
+    }
+
+    #[test]
+    fn a_whole_data_set_has_no_problems() -> Tested {
+        let dir = tempfile::tempdir()?;
+        let out = data_set(dir.path())?;
+        for read_data in [false, true] {
+            let mut progress = Vec::new();
+            let findings = verify(&out, read_data, &mut |p| progress.push((p.checked, p.shards)))?;
+            assert_eq!(findings.problems, Vec::<String>::new());
+            assert_eq!((findings.shards, findings.rows, findings.tally.found), (4, 11, 15));
+            let of = |class| findings.tally.of(class);
+            let classes = [Class::Written, Class::Rejected, Class::Duplicate, Class::Filtered].map(of);
+            assert_eq!(classes, [11, 1, 1, 2]);
+            assert_eq!(progress.last(), Some(&(4, 4)));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for name in [SHARD, PART, "plan/g000001/complete.json", "ledger/g000001/seg-00000.parquet"] {
+            let problems = problems(false, |out| fs::remove_file(out.join(name)));
+            assert!(problems.contains(&format!("{name}: is missing")), "{problems:?}");
+        }
+        let problems = problems(false, |out| fs::remove_dir_all(out.join("manifest")));
+        assert!(problems[0].starts_with("manifest: there is none"), "{problems:?}");
+    }
+
+    #[test]
+    fn what_is_not_planned_is_named() {
+        let more = "data/g000001/part-00000009.parquet";
+        let problems = problems(false, |out| fs::copy(out.join(SHARD), out.join(more)).map(|_| ()));
+        assert_eq!(problems, [format!("{more}: is not in the plan")]);
+    }
+
+    #[test]
+    fn a_shard_in_the_place_of_another_is_found_by_its_footer() {
+        let other = "data/g000001/part-00000002.parquet";
+        let problems = problems(false, |out| fs::copy(out.join(other), out.join(SHARD)).map(|_| ()));
+        assert!(problems.contains(&format!("{SHARD}: dcmshard.shard is 2, expected 1")), "{problems:?}");
+        assert!(problems.contains(&format!("{SHARD}: its rows are not those that its ledger part says are written")));
+    }
+
+    #[test]
+    fn one_turned_bit_of_a_shard_is_found_by_read_data() {
+        let turn = |out: &Path| edit(out.join(SHARD), |bytes| bytes[30] ^= 1);
+        assert!(problems(true, turn).iter().any(|problem| problem.contains(SHARD)));
+    }
+
+    #[test]
+    fn a_cut_shard_a_changed_ledger_and_a_changed_recipe_are_found() {
+        let problems_of =
+            |name: &'static str, change: fn(&mut Vec<u8>)| problems(false, move |out| edit(out.join(name), change));
+        let cut = problems_of(SHARD, |bytes| bytes.truncate(bytes.len() / 2));
+        assert!(cut.iter().any(|problem| problem.contains("is damaged")), "{cut:?}");
+        let ledger = problems_of("ledger/g000001/seg-00001.parquet", |bytes| bytes[5] ^= 1);
+        assert!(ledger.iter().any(|problem| problem.contains("seg-00001")), "{ledger:?}");
+        let recipe = problems_of(DATASET_NAME, |bytes| {
+            let text = String::from_utf8_lossy(bytes).replace("\"max_angle_deg\": 45", "\"max_angle_deg\": 46");
+            *bytes = text.into_bytes();
+        });
+        assert_eq!(recipe, [format!("{DATASET_NAME}: recipe_hash is not the hash of its recipe")]);
+    }
+
+    #[test]
+    fn a_folder_that_is_no_data_set_is_a_usage_error() -> Tested {
+        let dir = tempfile::tempdir()?;
+        assert!(matches!(verify(dir.path(), false, &mut |_| {}), Err(Error::Usage(_))));
+        Ok(())
+    }
 }

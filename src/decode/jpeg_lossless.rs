@@ -1,0 +1,405 @@
+//! JPEG lossless, Huffman coded: all seven predictors, 2 to 16 bits, one component.
+//!
+//! # Source
+//! T.81 annex H (prediction, coding of differences), annex C and F.2.2 (Huffman tables).
+
+use super::codestream::{Claim, failed};
+use super::format::{Cells, Format};
+use super::markers::{self, Segments};
+use crate::reason::{Fault, Reason};
+
+/// Codes of up to this length are looked up at once.
+const FAST_BITS: u32 = 12;
+
+/// A Huffman table.
+struct Huffman {
+    /// Length << 8 | symbol of the code that these bits begin with; 0 where it is longer.
+    fast: Vec<u16>,
+    /// By length: one past the largest code, aligned to 16 bits.
+    limit: [u32; 17],
+    /// By length: what to add to a code for its symbol's index.
+    offset: [i32; 17],
+    symbols: Vec<u8>,
+}
+
+impl Huffman {
+    fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Huffman, Fault> {
+        if symbols.iter().any(|&symbol| symbol > 16) {
+            return Err(failed("a Huffman table has a category above 16"));
+        }
+        let mut table =
+            Huffman { fast: vec![0; 1 << FAST_BITS], limit: [0; 17], offset: [0; 17], symbols: symbols.to_vec() };
+        let (mut code, mut index) = (0u32, 0usize);
+        for (length, &count) in (1u32..).zip(counts) {
+            table.offset[length as usize] = index as i32 - code as i32;
+            for &symbol in symbols.get(index..index + usize::from(count)).unwrap_or_default() {
+                if code >> length != 0 {
+                    return Err(failed("a Huffman table has more codes than its lengths allow"));
+                }
+                if length <= FAST_BITS {
+                    let first = (code << (FAST_BITS - length)) as usize;
+                    let entry = (length as u16) << 8 | u16::from(symbol);
+                    table.fast[first..first + (1 << (FAST_BITS - length))].fill(entry);
+                }
+                code += 1;
+            }
+            index += usize::from(count);
+            table.limit[length as usize] = code << (16 - length);
+            code <<= 1;
+        }
+        Ok(table)
+    }
+
+    /// Length and symbol of the code at the head of 16 bits.
+    #[inline]
+    fn look_up(&self, bits: u32) -> Option<(u32, u8)> {
+        let entry = self.fast[(bits >> (16 - FAST_BITS)) as usize & ((1 << FAST_BITS) - 1)];
+        if entry != 0 {
+            return Some((u32::from(entry >> 8), entry as u8));
+        }
+        let length = (FAST_BITS + 1..=16).find(|&length| bits < self.limit[length as usize])?;
+        let index = (bits >> (16 - length)) as i32 + self.offset[length as usize];
+        Some((length, *self.symbols.get(usize::try_from(index).ok()?)?))
+    }
+}
+
+/// Entropy-coded bits: stuffed zeros taken out, zeros behind the end.
+struct Bits<'a> {
+    rest: &'a [u8],
+    /// The next bits, from the top.
+    window: u64,
+    count: u32,
+    /// How many of them, at the bottom, are not in the file.
+    made_up: u32,
+}
+
+impl<'a> Bits<'a> {
+    fn new(rest: &'a [u8]) -> Bits<'a> {
+        Bits { rest, window: 0, count: 0, made_up: 0 }
+    }
+
+    /// At least 32 bits in the window.
+    #[inline]
+    fn refill(&mut self) {
+        if self.count >= 32 {
+            return;
+        }
+        if let Some((&four, rest)) = self.rest.split_first_chunk::<4>()
+            && !four.contains(&0xFF)
+        {
+            self.window |= u64::from(u32::from_be_bytes(four)) << (32 - self.count);
+            self.count += 32;
+            self.rest = rest;
+            return;
+        }
+        while self.count <= 56 {
+            let byte = match self.rest {
+                [0xFF, 0, rest @ ..] => {
+                    self.rest = rest;
+                    0xFF
+                }
+                [] | [0xFF, ..] => {
+                    self.made_up += 8;
+                    0
+                }
+                [byte, rest @ ..] => {
+                    self.rest = rest;
+                    *byte
+                }
+            };
+            self.window |= u64::from(byte) << (56 - self.count);
+            self.count += 8;
+        }
+    }
+
+    #[inline]
+    fn consume(&mut self, bits: u32) {
+        self.window <<= bits;
+        self.count -= bits;
+    }
+
+    /// The next difference (T.81 H.1.2.2).
+    #[inline]
+    fn difference(&mut self, table: &Huffman) -> Result<i32, Fault> {
+        self.refill();
+        let (length, category) =
+            table.look_up((self.window >> 48) as u32).ok_or_else(|| failed("a code that is not in the table"))?;
+        self.consume(length);
+        match u32::from(category) {
+            0 => Ok(0),
+            16 => Ok(1 << 15),
+            category => {
+                let bits = (self.window >> (64 - category)) as i32;
+                self.consume(category);
+                Ok(if bits < 1 << (category - 1) { bits + 1 - (1 << category) } else { bits })
+            }
+        }
+    }
+
+    fn check_not_over(&self) -> Result<(), Fault> {
+        if self.count < self.made_up { Err(failed("the entropy-coded data ends early")) } else { Ok(()) }
+    }
+
+    /// Steps over a restart marker.
+    fn restart(&mut self) -> Result<(), Fault> {
+        self.check_not_over()?;
+        match self.rest {
+            [0xFF, 0xD0..=0xD7, rest @ ..] => {
+                *self = Bits::new(rest);
+                Ok(())
+            }
+            _ => Err(failed("no restart marker where one is due")),
+        }
+    }
+}
+
+/// A codestream up to its entropy-coded data.
+struct Scan<'a> {
+    table: Huffman,
+    predictor: u8,
+    point_transform: u32,
+    precision: u32,
+    /// Rows from restart to restart; 0: no restarts.
+    restart_rows: usize,
+    data: &'a [u8],
+}
+
+/// Cells of one frame.
+///
+/// # Errors
+/// Reason `codestream_mismatch` where the frame's header does not agree with the data set,
+/// `decode_failed` where the codestream is damaged.
+pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Cells, Fault> {
+    let scan = read_header(frame, format)?;
+    let columns = format.columns as usize;
+    let mut cells = vec![0u16; format.pixels()];
+    let mut bits = Bits::new(scan.data);
+    let mut above: &[u16] = &[];
+    for (row, line) in cells.chunks_exact_mut(columns).enumerate() {
+        if scan.restart_rows > 0 && row > 0 && row % scan.restart_rows == 0 {
+            bits.restart()?;
+            above = &[];
+        }
+        scan.line(&mut bits, above, line)?;
+        bits.check_not_over()?;
+        above = line;
+    }
+    cells.iter_mut().for_each(|cell| *cell <<= scan.point_transform);
+    Ok(Cells::Narrow(cells))
+}
+
+fn read_header<'a>(frame: &'a [u8], format: &Format) -> Result<Scan<'a>, Fault> {
+    let mut segments = Segments::of(frame)?;
+    let mut tables: [Option<Huffman>; 4] = [None, None, None, None];
+    let mut claim: Option<Claim> = None;
+    let mut restart = 0;
+    loop {
+        let (marker, body) = segments.next()?;
+        match (marker, body) {
+            (markers::SOF3, body) => {
+                let found = markers::claim(body)?;
+                found.check(format)?;
+                claim = Some(found);
+            }
+            (marker, _) if markers::is_frame(marker) => {
+                return Err(Fault::new(Reason::CodestreamMismatch, "the JPEG process is not lossless"));
+            }
+            (markers::DHT, body) => read_tables(body, &mut tables)?,
+            (markers::DRI, &[a, b, ..]) => restart = usize::from(u16::from_be_bytes([a, b])),
+            (markers::SOS, &[1, _, table, predictor @ 1..=7, _, point_transform, ..]) => {
+                let claim = claim.ok_or_else(|| failed("a scan before its frame"))?;
+                let table = tables.get_mut(usize::from(table >> 4)).and_then(Option::take);
+                let columns = format.columns as usize;
+                if restart % columns != 0 || !(2..=16).contains(&claim.precision) || point_transform >= 16 {
+                    return Err(failed("restart interval, precision or point transform is impossible"));
+                }
+                return Ok(Scan {
+                    table: table.ok_or_else(|| failed("a scan without its Huffman table"))?,
+                    predictor,
+                    point_transform: u32::from(point_transform & 15),
+                    precision: claim.precision,
+                    restart_rows: restart / columns,
+                    data: segments.rest(),
+                });
+            }
+            (markers::SOS, _) => return Err(failed("a scan header that is not lossless")),
+            _ => {}
+        }
+    }
+}
+
+fn read_tables(mut body: &[u8], tables: &mut [Option<Huffman>; 4]) -> Result<(), Fault> {
+    while let Some((&class, rest)) = body.split_first() {
+        let cut = || failed("a Huffman table is cut");
+        let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(cut)?;
+        let symbols = counts.iter().map(|&count| usize::from(count)).sum();
+        let (symbols, rest) = rest.split_at_checked(symbols).ok_or_else(cut)?;
+        // Class 0 is DC and lossless; others are of no use here.
+        if let (0, Some(slot)) = (class >> 4, tables.get_mut(usize::from(class & 15))) {
+            *slot = Some(Huffman::new(counts, symbols)?);
+        }
+        body = rest;
+    }
+    Ok(())
+}
+
+impl Scan<'_> {
+    /// One row; `above` is empty in the first row and after a restart.
+    fn line(&self, bits: &mut Bits<'_>, above: &[u16], line: &mut [u16]) -> Result<(), Fault> {
+        let first = match above.first() {
+            Some(&above) => i32::from(above),
+            None => 1 << (self.precision.saturating_sub(self.point_transform + 1)),
+        };
+        let Some(start) = line.first_mut() else { return Ok(()) };
+        *start = (first + bits.difference(&self.table)?) as u16;
+        match if above.is_empty() { 1 } else { self.predictor } {
+            1 => self.rest_of_line(bits, above, line, |a, _, _| a),
+            2 => self.rest_of_line(bits, above, line, |_, b, _| b),
+            3 => self.rest_of_line(bits, above, line, |_, _, c| c),
+            4 => self.rest_of_line(bits, above, line, |a, b, c| a + b - c),
+            5 => self.rest_of_line(bits, above, line, |a, b, c| a + ((b - c) >> 1)),
+            6 => self.rest_of_line(bits, above, line, |a, b, c| b + ((a - c) >> 1)),
+            _ => self.rest_of_line(bits, above, line, |a, b, _| (a + b) >> 1),
+        }
+    }
+
+    /// `predict` takes the values to the left, above, and above left.
+    #[inline(always)]
+    fn rest_of_line(
+        &self,
+        bits: &mut Bits<'_>,
+        above: &[u16],
+        line: &mut [u16],
+        predict: impl Fn(i32, i32, i32) -> i32,
+    ) -> Result<(), Fault> {
+        let mut left = line.first().copied().map_or(0, i32::from);
+        let mut above_left = above.first().copied().map_or(0, i32::from);
+        // In a first row nothing above is asked for.
+        let zeros = std::iter::repeat_n(&0, line.len());
+        let above = above.iter().chain(zeros).skip(1);
+        for (cell, &up) in line.iter_mut().skip(1).zip(above) {
+            let up = i32::from(up);
+            let value = (predict(left, up, above_left) + bits.difference(&self.table)?) as u16;
+            *cell = value;
+            (left, above_left) = (i32::from(value), up);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn format(columns: usize, rows: usize) -> Format {
+        Format {
+            rows: rows as u32,
+            columns: columns as u32,
+            frames: 1,
+            bits_allocated: 16,
+            bits_stored: 16,
+            high_bit: 15,
+            is_signed: false,
+            is_turned: false,
+        }
+    }
+
+    /// Writes each difference as a category of 5 bits (17 codes, 0 to 16) and its bits.
+    fn encode(cells: &[u16], columns: usize, predictor: u8, restart_rows: usize) -> Vec<u8> {
+        let rows = cells.len() / columns;
+        let at = |row: usize, column: usize| i32::from(cells[row * columns + column]);
+        let mut out = vec![0xFF, 0xD8, 0xFF, 0xC3, 0, 11, 16];
+        out.extend([(rows as u16).to_be_bytes(), (columns as u16).to_be_bytes()].concat());
+        out.extend([1, 1, 0x11, 0]);
+        out.extend([0xFF, 0xC4, 0, 2 + 17 + 17, 0]);
+        out.extend([0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        out.extend(0..17);
+        out.extend([0xFF, 0xDD, 0, 4]);
+        out.extend(((restart_rows * columns) as u16).to_be_bytes());
+        out.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, predictor, 0, 0]);
+        let mut bits = String::new();
+        let flush = |bits: &mut String, out: &mut Vec<u8>| {
+            while bits.len() % 8 != 0 {
+                bits.push('1');
+            }
+            for byte in bits.as_bytes().chunks(8) {
+                let byte = u8::from_str_radix(std::str::from_utf8(byte).expect("ascii"), 2).expect("bits");
+                out.push(byte);
+                if byte == 0xFF {
+                    out.push(0);
+                }
+            }
+            bits.clear();
+        };
+        let mut marker = 0;
+        for row in 0..rows {
+            let is_first = row == 0 || (restart_rows > 0 && row % restart_rows == 0);
+            if row > 0 && is_first {
+                flush(&mut bits, &mut out);
+                out.extend([0xFF, 0xD0 + marker % 8]);
+                marker += 1;
+            }
+            for column in 0..columns {
+                let prediction = match (is_first, column) {
+                    (true, 0) => 1 << 15,
+                    (true, _) => at(row, column - 1),
+                    (false, 0) => at(row - 1, 0),
+                    _ => {
+                        let (a, b, c) = (at(row, column - 1), at(row - 1, column), at(row - 1, column - 1));
+                        [a, b, c, a + b - c, a + ((b - c) >> 1), b + ((a - c) >> 1), (a + b) >> 1]
+                            [usize::from(predictor) - 1]
+                    }
+                };
+                let difference = i32::from((at(row, column) - prediction) as i16);
+                if difference == -32768 {
+                    bits.push_str("10000");
+                    continue;
+                }
+                let category = 32 - difference.unsigned_abs().leading_zeros();
+                bits.push_str(&format!("{category:05b}"));
+                if category > 0 {
+                    let value = if difference < 0 { difference + (1 << category) - 1 } else { difference };
+                    bits.push_str(&format!("{value:0width$b}", width = category as usize));
+                }
+            }
+        }
+        flush(&mut bits, &mut out);
+        out.extend([0xFF, 0xD9]);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn every_predictor_gives_the_cells_back(
+            cells in prop::collection::vec(any::<u16>(), 12), predictor in 1u8..=7, restart in 0usize..=2,
+        ) {
+            let bytes = encode(&cells, 3, predictor, restart);
+            prop_assert_eq!(decode(&bytes, &format(3, 4)), Ok(Cells::Narrow(cells)));
+        }
+
+        #[test]
+        fn damaged_bytes_give_cells_or_a_fault(at in 0usize..100, value: u8) {
+            let mut bytes = encode(&[7, 9, 300, 40000, 5, 6, 7, 8, 9, 1, 2, 3], 3, 4, 2);
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = value;
+            }
+            let _ = decode(&bytes, &format(3, 4));
+            let _ = decode(bytes.get(..at).unwrap_or_default(), &format(3, 4));
+        }
+    }
+
+    #[test]
+    fn one_pixel_by_hand() {
+        // Category 2 has the only code, "0"; the difference 3 is "11": 2^15 + 3.
+        let bytes = [
+            &[0xFF, 0xD8, 0xFF, 0xC3, 0, 11, 16, 0, 1, 0, 1, 1, 1, 0x11, 0][..],
+            &[0xFF, 0xC4, 0, 20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2],
+            &[0xFF, 0xDA, 0, 8, 1, 1, 0, 1, 0, 0, 0b0111_1111, 0xFF, 0xD9],
+        ]
+        .concat();
+        assert_eq!(decode(&bytes, &format(1, 1)), Ok(Cells::Narrow(vec![32771])));
+        assert_eq!(decode(&bytes, &format(2, 1)).expect_err("one column").reason, Reason::CodestreamMismatch);
+        assert_eq!(decode(&bytes[..47], &format(1, 1)).expect_err("cut").reason, Reason::DecodeFailed);
+    }
+}

@@ -1,0 +1,73 @@
+//! What earlier runs committed, as it lies on disk.
+
+use serde::{Deserialize, Serialize};
+
+use super::{complete_name, paths_name, segment_ledger_name, segment_name};
+use crate::error::Error;
+use crate::sink::dataset::{Dataset, remove};
+use crate::sink::publish::OutputFolder;
+
+/// The mark that a generation is planned to its end: `plan/gNNNNNN/complete.json`.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Complete {
+    pub generation: u32,
+    pub slices: u64,
+    pub not_planned: u64,
+    pub segments: Vec<SegmentSummary>,
+}
+
+/// One segment of a complete generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentSummary {
+    pub index: u32,
+    pub slices: u64,
+    pub not_planned: u64,
+    pub sha256: String,
+}
+
+/// The segments on disk.
+pub(super) struct Committed {
+    /// Generation and index of each, in plan order.
+    pub segments: Vec<(u32, u32)>,
+    /// Whether the last generation is planned to its end.
+    pub last_is_complete: bool,
+}
+
+impl Committed {
+    /// Lists them, and removes what a killed run left of a segment that it did not commit.
+    pub(super) fn list(dataset: &Dataset) -> Result<Committed, Error> {
+        let mut segments = Vec::new();
+        for generation in 1.. {
+            let count = segments_of(&dataset.out, generation)?;
+            segments.extend((0..count).map(|index| (generation, index)));
+            // Of a segment that was never committed: inputs may have come or gone since, and then
+            // its bytes would be others.
+            remove(&dataset.out, &segment_ledger_name(generation, count))?;
+            remove(&dataset.private, &paths_name(generation, count))?;
+            if !exists(&dataset.out, &complete_name(generation))? {
+                // Where it has no segment, it is the one after the last.
+                return Ok(Committed { segments, last_is_complete: count == 0 && generation > 1 });
+            }
+        }
+        Err(Error::Bug("2^32 generations".to_owned()))
+    }
+}
+
+/// How many segments a generation has.
+fn segments_of(out: &OutputFolder, generation: u32) -> Result<u32, Error> {
+    let mut count = 0;
+    while exists(out, &segment_name(generation, count))? {
+        count += 1;
+    }
+    // One more may hide behind a gap of one; what lies further on, `verify` finds.
+    if exists(out, &segment_name(generation, count + 1))? {
+        let path = out.path(&segment_name(generation, count));
+        return Err(Error::Verify(format!("{} is missing, and the segment after it is there", path.display())));
+    }
+    Ok(count)
+}
+
+fn exists(out: &OutputFolder, name: &str) -> Result<bool, Error> {
+    let path = out.path(name);
+    path.try_exists().map_err(|source| Error::OutputIo { doing: "look for", path, source })
+}

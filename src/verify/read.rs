@@ -1,0 +1,85 @@
+//! Reading back what a run published.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use arrow_array::{Array, Int32Array, StringArray};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::error::Error;
+use crate::identity::SourceId;
+use crate::sink::rows::ROWS_PER_GROUP;
+
+/// What verification needs of a manifest.
+#[derive(serde::Deserialize)]
+pub(super) struct Manifest {
+    pub recipe_hash: String,
+    pub key_id: String,
+    pub shards: Vec<ListedShard>,
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct ListedShard {
+    pub name: String,
+    pub sha256: String,
+    pub rows: u64,
+    pub ledger_sha256: String,
+}
+
+/// What verification needs of a shard.
+pub(super) struct Shard {
+    pub metadata: BTreeMap<String, String>,
+    pub rows: Vec<ShardRow>,
+}
+
+pub(super) struct ShardRow {
+    pub source_id: SourceId,
+    pub frame: u32,
+    pub sop_key: Option<String>,
+}
+
+/// Reads the identity columns of a shard; with `every_page`, decodes all others as well.
+pub(super) fn read_shard(path: &Path, every_page: bool) -> Result<Shard, Error> {
+    let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", path.display()));
+    let file = File::open(path).map_err(|source| open_failed(path, source))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata().into_iter().flatten();
+    let metadata = pairs.filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect();
+    let identity = ProjectionMask::columns(builder.parquet_schema(), ["source_id", "frame", "sop_key"]);
+    let mask = if every_page { ProjectionMask::all() } else { identity };
+    let rows_at_once = if every_page { ROWS_PER_GROUP } else { 1024 };
+    let batches = builder.with_projection(mask).with_batch_size(rows_at_once).build().map_err(|e| damaged(&e))?;
+    let mut rows = Vec::new();
+    for batch in batches {
+        let batch = batch.map_err(|e| damaged(&e))?;
+        let text = |name: &str| batch.column_by_name(name).and_then(|c| c.as_any().downcast_ref::<StringArray>());
+        let frames = batch.column_by_name("frame").and_then(|c| c.as_any().downcast_ref::<Int32Array>());
+        let (Some(ids), Some(frames), Some(sops)) = (text("source_id"), frames, text("sop_key")) else {
+            return Err(damaged(&"source_id, frame or sop_key is missing or of another type"));
+        };
+        for row in 0..batch.num_rows() {
+            rows.push(ShardRow {
+                source_id: ids.value(row).parse().map_err(|e: String| damaged(&e))?,
+                frame: frames.value(row).cast_unsigned(),
+                sop_key: sops.is_valid(row).then(|| sops.value(row).to_owned()),
+            });
+        }
+    }
+    Ok(Shard { metadata, rows })
+}
+
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let bytes = fs::read(path).map_err(|source| open_failed(path, source))?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::Verify(format!("{} is damaged: {e}", path.display())))
+}
+
+pub(super) fn length(path: &Path) -> Result<u64, Error> {
+    path.metadata().map(|metadata| metadata.len()).map_err(|source| open_failed(path, source))
+}
+
+fn open_failed(path: &Path, source: io::Error) -> Error {
+    Error::OutputIo { doing: "open", path: PathBuf::from(path), source }
+}
