@@ -9,7 +9,7 @@ use arrow_array::{
     StringArray, UInt8Array,
 };
 use arrow_buffer::{Buffer, ScalarBuffer};
-use arrow_schema::extension::FixedShapeTensor;
+use arrow_schema::extension::{EXTENSION_TYPE_METADATA_KEY, EXTENSION_TYPE_NAME_KEY};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use ndarray::{Array3, Dimension};
 use parquet::arrow::ArrowWriter;
@@ -68,17 +68,13 @@ fn image_field(recipe: &Recipe) -> Result<Field, Error> {
             ("dtype", dtype_name(recipe.output.dtype).to_owned()),
         ])),
         Layout::Tensor => {
-            let element = element_field(recipe.output.dtype);
-            // Names and order are given because arrow-schema 60.1 writes `null` for what is left out,
-            // and then cannot read it.
-            let names = ["channel", "row", "column"].map(str::to_owned).to_vec();
-            let tensor =
-                FixedShapeTensor::try_new(element.data_type().clone(), shape, Some(names), Some(vec![0, 1, 2]))
-                    .map_err(|e| Error::Bug(format!("tensor type: {e}")))?;
             let elements = bytes / recipe.output.dtype.bytes() as i32;
-            let mut field = Field::new(IMAGE, DataType::FixedSizeList(element, elements), false);
-            field.try_with_extension_type(tensor).map_err(|e| Error::Bug(format!("tensor type: {e}")))?;
-            Ok(field)
+            let data_type = DataType::FixedSizeList(element_field(recipe.output.dtype), elements);
+            let [channels, rows, columns] = shape;
+            Ok(Field::new(IMAGE, data_type, false).with_metadata([
+                (EXTENSION_TYPE_NAME_KEY, "arrow.fixed_shape_tensor".to_owned()),
+                (EXTENSION_TYPE_METADATA_KEY, format!("{{\"shape\":[{channels},{rows},{columns}]}}")),
+            ]))
         }
     }
 }
@@ -95,11 +91,15 @@ fn element(data_type: DataType) -> FieldRef {
     Arc::new(Field::new("element", data_type, false))
 }
 
+/// The element of an `arrow.fixed_shape_tensor`. None is ever null, but pyarrow knows the type only
+/// where the field says that it may be. arrow-schema 60.1 wants the contrary (and writes `null` for
+/// what is left out, and `permutations`), so the type is declared by hand.
 fn element_field(dtype: Dtype) -> FieldRef {
-    element(match dtype {
+    let data_type = match dtype {
         Dtype::Uint8 => DataType::UInt8,
         Dtype::Int16 => DataType::Int16,
-    })
+    };
+    Arc::new(Field::new("element", data_type, true))
 }
 
 fn data_type(kind: Kind) -> DataType {
@@ -454,8 +454,9 @@ mod tests {
     fn layout_tensor_is_the_canonical_extension_type() -> Tested {
         use arrow_array::types::{Int16Type, UInt8Type};
         let (table, _) = write(&recipe(Dtype::Int16, Layout::Tensor, Compression::Zstd(1)), &[2])?;
-        let tensor: FixedShapeTensor = table.rows.schema().field(0).try_extension_type()?;
-        assert_eq!(tensor.shape(), [1, 8, 8]);
+        let schema = table.rows.schema();
+        assert_eq!(schema.field(0).extension_type_name(), Some("arrow.fixed_shape_tensor"));
+        assert_eq!(schema.field(0).extension_type_metadata(), Some("{\"shape\":[1,8,8]}"));
         let image = table.rows.column(0).as_fixed_size_list().value(1);
         assert_eq!(image.as_primitive::<Int16Type>().values()[..2], [-1023, -1022]);
         let (table, _) = write(&recipe(Dtype::Uint8, Layout::Tensor, Compression::None), &[2])?;
