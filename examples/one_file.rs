@@ -6,6 +6,8 @@
 //!
 //! Without a file it draws a phantom slice and takes that.
 
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
 use std::error::Error;
 use std::path::Path;
 

@@ -6,6 +6,8 @@
 //! cargo run --release --example own_stage
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
 use std::error::Error;
 
 use dcmshard::column::{Column, Kind};

@@ -104,7 +104,8 @@ impl Pipeline {
     }
 }
 
-/// Runs a step; a panic in it becomes a fault. The one place where panics are caught.
+/// Runs a step; a panic in it becomes a fault. The one place where our own panics are caught; a codec
+/// of somebody else's that panics on a damaged frame is that frame's fault, see `decode/codestream.rs`.
 ///
 /// Unwind safety: what the step may have left half changed is the slice, which is dropped, and the
 /// scratch, whose contents never carry meaning from slice to slice.

@@ -1,6 +1,7 @@
 //! The promises of the README, one file each. One binary, so that it is linked once.
 
 #![allow(missing_docs, reason = "tests are read, not linked to")]
+#![allow(clippy::print_stderr, reason = "a test says its figures, and what it skips")]
 
 mod archive;
 mod backpressure;

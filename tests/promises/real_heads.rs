@@ -45,7 +45,7 @@ fn tilted(pipeline: &Pipeline, file: &std::path::Path, turn_deg: Option<f64>) ->
         slice.guide = turned.mapv(|hu| hu.clamp(0, 80) as u16);
         slice.pixels = Pixels::I16(turned.insert_axis(Axis(0)));
     }
-    (2..4).fold(Ok(slice), |outcome, step| pipeline.step(step, outcome, scratch)).expect("a sound slice")
+    (2..4).try_fold(slice, |slice, step| pipeline.step(step, Ok(slice), scratch)).expect("a sound slice")
 }
 
 fn angle(slice: &Slice) -> Option<f64> {
