@@ -16,6 +16,11 @@ pub struct Rectangle {
 }
 
 impl Rectangle {
+    /// All of an image of (rows, columns).
+    pub const fn whole((rows, columns): (usize, usize)) -> Rectangle {
+        Rectangle { top: 0, left: 0, bottom: rows, right: columns }
+    }
+
     /// Rows in it.
     pub const fn height(&self) -> usize {
         self.bottom - self.top

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use ndarray::{Array3, ArrayView1, ArrayView3, Zip};
+use ndarray::{Array3, ArrayView1, ArrayView3};
 
 use crate::reason::{Fault, Reason};
 
@@ -55,7 +55,7 @@ pub struct Rescale {
 }
 
 /// A type that stored values come in.
-pub trait Stored: Copy + Into<i32> {}
+pub trait Stored: Copy + Into<i32> + 'static {}
 impl Stored for u16 {}
 impl Stored for i16 {}
 impl Stored for i32 {}
@@ -66,19 +66,23 @@ impl Rescale {
         self.integer_intercept().is_some()
     }
 
-    /// HU of stored values, (channel, row, column). Padding and everything below become
-    /// [`LOWEST_HU`].
+    /// HU of stored values, (channel, row, column), in their own place where the type is the same.
+    /// Padding and everything below become [`LOWEST_HU`].
     ///
     /// `stored * slope + intercept` is worked out in f64 (two roundings, as every f64 program does
     /// it), then rounded once to an integer. Slope 1 with an integer intercept is integer addition.
     ///
     /// # Errors
     /// `hu_range` where a pixel's HU is above 32767.
-    pub fn apply<T: Stored>(&self, stored: ArrayView3<'_, T>) -> Result<Array3<i16>, Fault> {
+    pub fn apply<T: Stored>(&self, stored: Array3<T>) -> Result<Array3<i16>, Fault> {
         if let Some(intercept) = self.integer_intercept() {
             return self.add(stored, intercept);
         }
-        let (least, most) = extent(stored);
+        let (least, most) = extent(stored.view());
+        // Linear: if no end is too high, nothing between them is.
+        if self.rounded(least).max(self.rounded(most)) > f64::from(i16::MAX) {
+            self.check_highest(stored.view())?;
+        }
         // A table of what occurs: a CT has a few thousand distinct values in a quarter million pixels.
         let mut table = Vec::new();
         if most - least < 1 << 16 {
@@ -88,12 +92,7 @@ impl Rescale {
             let value = i64::from(value.into());
             table.get((value - least) as usize).copied().unwrap_or_else(|| self.hu(value))
         };
-        let hu = stored.map(|&value| of(value));
-        // Saturated: only where the largest stored values saturate can a pixel be too high.
-        match hu.iter().any(|&hu| hu == i16::MAX) {
-            true => self.check_highest(stored).map(|()| hu),
-            false => Ok(hu),
-        }
+        Ok(stored.mapv_into_any(of))
     }
 
     /// The exact HU of one stored value, rounded, or [`LOWEST_HU`]; saturated at 32767.
@@ -125,24 +124,21 @@ impl Rescale {
         fits.then_some(self.intercept as i32)
     }
 
-    // Plain loops over rows in 32 bits, which the compiler vectorises: for that nothing in them may
-    // panic, and `FAR` rules an overflow out anyway.
-    fn add<T: Stored>(&self, stored: ArrayView3<'_, T>, intercept: i32) -> Result<Array3<i16>, Fault> {
+    // Plain arithmetic in 32 bits, which the compiler vectorises: for that nothing in it may panic,
+    // and `FAR` rules an overflow out anyway.
+    fn add<T: Stored>(&self, stored: Array3<T>, intercept: i32) -> Result<Array3<i16>, Fault> {
         let (first, last) = self.padding.as_ref().map_or(NO_VALUE, in_32_bits);
         let of = move |value: T| {
             let value = value.into().clamp(-FAR, FAR);
             let hu = value.wrapping_add(intercept).max(i32::from(LOWEST_HU));
             if (first <= value) & (value <= last) { i32::from(LOWEST_HU) } else { hu }
         };
-        let mut hu = Array3::zeros(stored.dim());
         let mut highest = i32::MIN;
-        for (mut line, stored) in hu.rows_mut().into_iter().zip(stored.rows()) {
-            Zip::from(&mut line).and(stored).for_each(|hu, &value| {
-                let value = of(value);
-                highest = highest.max(value);
-                *hu = value.min(i32::from(i16::MAX)) as i16;
-            });
-        }
+        let hu = stored.mapv_into_any(|value| {
+            let hu = of(value);
+            highest = highest.max(hu);
+            hu.min(i32::from(i16::MAX)) as i16
+        });
         if highest > i32::from(i16::MAX) { Err(above_range(f64::from(highest))) } else { Ok(hu) }
     }
 }
@@ -195,7 +191,7 @@ mod tests {
     }
 
     fn hu_of<T: Stored>(rescale: &Rescale, stored: &[T]) -> Result<Vec<i16>, Fault> {
-        rescale.apply(row(stored).view()).map(|hu| hu.into_iter().collect())
+        rescale.apply(row(stored)).map(|hu| hu.into_iter().collect())
     }
 
     /// The plain version: one pixel in f64, its HU by searching.

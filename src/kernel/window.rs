@@ -6,12 +6,12 @@ use ndarray::{Array2, ArrayView2, Zip};
 ///
 /// Rounded up so that above 0 means above `low` where an odd width puts `low` between two integers:
 /// with `low` = -0.5, HU 0 is 1. The largest value is `high - low` rounded up; offsets above 65535
-/// are 65535.
-pub fn guide(hu: ArrayView2<'_, i16>, low: f64, high: f64) -> Array2<u16> {
+/// are 65535. Written over `spare` where that has the size of `hu`, whatever it holds.
+pub fn guide(hu: ArrayView2<'_, i16>, low: f64, high: f64, spare: Array2<u16>) -> Array2<u16> {
     // For an integer HU, ceil(HU - low) is HU - floor(low).
     let base = low.floor().clamp(-1e9, 1e9) as i32; // so that no difference overflows
     let top = (high - low).ceil().clamp(0.0, f64::from(u16::MAX)) as i32;
-    let mut guide = Array2::zeros(hu.dim());
+    let mut guide = if spare.dim() == hu.dim() { spare } else { Array2::zeros(hu.dim()) };
     Zip::from(&mut guide).and(hu).for_each(|guide, &hu| *guide = i32::from(hu).wrapping_sub(base).clamp(0, top) as u16);
     guide
 }
@@ -46,6 +46,18 @@ mod tests {
     use super::*;
     use ndarray::array;
     use proptest::prelude::*;
+
+    fn guide(hu: ArrayView2<'_, i16>, low: f64, high: f64) -> Array2<u16> {
+        super::guide(hu, low, high, Array2::zeros((0, 0)))
+    }
+
+    #[test]
+    fn a_spare_of_the_same_size_is_written_over_and_any_other_dropped() {
+        let hu = array![[-1024i16, 40], [0, 7]];
+        for spare in [Array2::from_elem((2, 2), 9), Array2::from_elem((3, 1), 9)] {
+            assert_eq!(super::guide(hu.view(), 0.0, 80.0, spare), array![[0, 40], [0, 7]]);
+        }
+    }
 
     #[test]
     fn guide_by_eye() {

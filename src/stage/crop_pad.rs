@@ -82,7 +82,7 @@ impl CropPad {
             Some(mask) if self.crop => mask.bounding_box(),
             _ => None,
         };
-        let fit = Fit::new(bbox.unwrap_or(whole(hu.dim())), self.size);
+        let fit = Fit::new(bbox.unwrap_or(Rectangle::whole(hu.dim())), self.size);
         let mask = slice.mask.as_ref();
         let (channels, size) = (&self.channels, self.size);
         let pixels = if channels.is_empty() {
@@ -105,7 +105,7 @@ impl CropPad {
             (true, Some(all)) => Some(Rectangle { bottom: all.bottom - 1, right: all.right - 1, ..all }),
             (true, None) => return Err(Fault::new(Reason::EmptyAfterTilt, "every pixel of the turned image is 0")),
         };
-        let from = bbox.unwrap_or(whole(image.dim()));
+        let from = bbox.unwrap_or(Rectangle::whole(image.dim()));
         let (height, width, size) = (from.height(), from.width(), self.size);
         if height > size || width > size {
             let what = format!("the crop has {height} rows and {width} columns, expected at most {size} of each");
@@ -135,10 +135,6 @@ struct Placed {
     pixels: Pixels,
     bbox: Option<Rectangle>,
     fit: Fit,
-}
-
-fn whole((rows, columns): (usize, usize)) -> Rectangle {
-    Rectangle { top: 0, left: 0, bottom: rows, right: columns }
 }
 
 /// Squares of background, one per channel, in whose place for the image `fill` writes.
@@ -171,7 +167,7 @@ fn place<T>(
     }
     let longer = fit.to.height().max(fit.to.width());
     let shrunk = crop::shrink(crop::masked(hu, mask, fit.from, background).view(), longer);
-    crop::paste(shrunk.view(), None, whole(shrunk.dim()), part, convert);
+    crop::paste(shrunk.view(), None, Rectangle::whole(shrunk.dim()), part, convert);
 }
 
 impl Stage for CropPad {
@@ -183,7 +179,7 @@ impl Stage for CropPad {
         COLUMNS
     }
 
-    fn apply(&self, slice: &mut Slice, _scratch: &mut Scratch) -> Result<(), Fault> {
+    fn apply(&self, slice: &mut Slice, scratch: &mut Scratch) -> Result<(), Fault> {
         let Placed { pixels, bbox, fit } = match self.steps {
             Steps::Corrected => self.corrected(slice)?,
             Steps::Published => self.published(slice)?,
@@ -202,6 +198,8 @@ impl Stage for CropPad {
         facts.set(&IMAGE_DTYPE, if matches!(pixels, Pixels::U8(_)) { "uint8" } else { "int16" });
         facts.set(&IMAGE_SHAPE, vec![channels as i32, rows as i32, columns as i32]);
         slice.pixels = pixels;
+        // No stage reads it any more, and a tensor that waits for the sink need not hold it.
+        scratch.guide = std::mem::take(&mut slice.guide);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use ndarray::{Array2, ArrayView3, Axis};
+use ndarray::{Array2, Array3, Axis};
 
 use super::{Scratch, Stage};
 use crate::attributes::{Attributes, Number};
@@ -96,20 +96,25 @@ impl HuWindow {
     }
 
     /// Pixels, guide and `padding_pixels` from one plane of stored values.
-    fn convert<T: Stored>(&self, slice: &Slice, stored: ArrayView3<'_, T>, rescale: Rescale) -> Result<Found, Fault> {
-        let (low, high) = self.guide;
-        let hu = rescale.apply(stored)?;
-        let guide = match self.steps {
-            // The published order windows the exact HU and cuts to an integer later; the guide has
-            // to know of the fraction, because 0.3 HU is foreground there.
+    fn convert<T: Stored>(
+        &self,
+        stored: Array3<T>,
+        attributes: &Attributes,
+        rescale: Rescale,
+        spare: Array2<u16>,
+    ) -> Result<Found, Fault> {
+        let padding_pixels = padding_of(attributes).map_or(0, |padding| count_padding(stored.view(), &padding));
+        // The published order windows the exact HU and cuts to an integer later; the guide has to
+        // know of the fraction, because 0.3 HU is foreground there.
+        let above = match self.steps {
             Steps::Published if !rescale.is_integer() => {
-                let above = Rescale { rounding: Rounding::Up, ..rescale }.apply(stored)?;
-                window::guide(above.index_axis(Axis(0), 0), low, high)
+                Some(Rescale { rounding: Rounding::Up, ..rescale.clone() }.apply(stored.clone())?)
             }
-            _ => window::guide(hu.index_axis(Axis(0), 0), low, high),
+            _ => None,
         };
-        let padding = padding_of(&slice.attributes);
-        let padding_pixels = padding.map_or(0, |padding| count_padding(stored, &padding));
+        let hu = rescale.apply(stored)?;
+        let (low, high) = self.guide;
+        let guide = window::guide(above.as_ref().unwrap_or(&hu).index_axis(Axis(0), 0), low, high, spare);
         Ok(Found { pixels: Pixels::I16(hu), guide, padding_pixels })
     }
 }
@@ -134,7 +139,7 @@ impl Stage for HuWindow {
         COLUMNS
     }
 
-    fn apply(&self, slice: &mut Slice, _scratch: &mut Scratch) -> Result<(), Fault> {
+    fn apply(&self, slice: &mut Slice, scratch: &mut Scratch) -> Result<(), Fault> {
         let (slope, intercept, assumed) = self.rescale_of(&slice.attributes)?;
         let (rounding, padding) = match self.steps {
             Steps::Corrected => (Rounding::HalfUp, padding_of(&slice.attributes)),
@@ -142,10 +147,12 @@ impl Stage for HuWindow {
             Steps::Published => (Rounding::Down, None),
         };
         let rescale = Rescale { slope, intercept, rounding, padding };
-        let found = match &slice.pixels {
-            Pixels::U16(stored) if stored.dim().0 == 1 => self.convert(slice, stored.view(), rescale)?,
-            Pixels::I16(stored) if stored.dim().0 == 1 => self.convert(slice, stored.view(), rescale)?,
-            Pixels::I32(stored) if stored.dim().0 == 1 => self.convert(slice, stored.view(), rescale)?,
+        let (attributes, spare) = (&slice.attributes, std::mem::take(&mut scratch.guide));
+        // HU take the place of stored values of the same type.
+        let found = match std::mem::replace(&mut slice.pixels, Pixels::U8(Array3::zeros((0, 0, 0)))) {
+            Pixels::U16(stored) if stored.dim().0 == 1 => self.convert(stored, attributes, rescale, spare)?,
+            Pixels::I16(stored) if stored.dim().0 == 1 => self.convert(stored, attributes, rescale, spare)?,
+            Pixels::I32(stored) if stored.dim().0 == 1 => self.convert(stored, attributes, rescale, spare)?,
             other => {
                 let what = format!("pixels are {:?}, expected one plane of stored values", other.dim());
                 return Err(Fault::new(Reason::Internal, what));
@@ -175,7 +182,7 @@ impl Stage for HuWindow {
 mod tests {
     use std::sync::Arc;
 
-    use ndarray::{Array3, array};
+    use ndarray::array;
 
     use super::*;
     use crate::identity::SourceId;

@@ -19,6 +19,8 @@ use crate::slice::Slice;
 pub struct Scratch {
     /// Bytes of an input as they were read.
     pub bytes: Vec<u8>,
+    /// The guide of a slice that is a tensor now, for the next slice of the same size.
+    pub(crate) guide: ndarray::Array2<u16>,
 }
 
 /// One step of the line.
