@@ -1,12 +1,13 @@
 //! Stage `denoise`: which pixels are the head.
 
-use ndarray::{Array3, ArrayView2, Axis};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
 
 use super::hu_window::edges;
 use super::{Scratch, Stage};
 use crate::column::{Column, Kind};
+use crate::kernel::crop;
 use crate::kernel::label::Components;
-use crate::kernel::mask::Mask;
+use crate::kernel::mask::{Mask, Rectangle};
 use crate::kernel::morphology::{dilate_3x3, fill_holes};
 use crate::reason::Fault;
 use crate::recipe::{Recipe, Steps};
@@ -43,7 +44,7 @@ const SIZES: usize = 16;
 #[derive(Debug)]
 pub struct Denoise {
     enabled: bool,
-    /// The upper edge of the published order's window, HU.
+    /// The upper edge of the published order's window, HU; at most 255.
     published: Option<i16>,
 }
 
@@ -101,14 +102,8 @@ fn largest_sizes(sizes: &[u32]) -> Vec<i32> {
 
 /// HU clipped to 0..=`high` in the mask, 0 outside, (1, row, column).
 fn windowed(hu: ArrayView2<'_, i16>, mask: &Mask, high: i16) -> Array3<u8> {
-    let high = high.clamp(0, 255);
-    let mut image = hu.mapv(|hu| hu.clamp(0, high) as u8);
-    for (row, mut pixels) in image.outer_iter_mut().enumerate() {
-        let words = mask.row(row);
-        for (column, pixel) in pixels.iter_mut().enumerate() {
-            *pixel *= (words[column / 64] >> (column % 64) & 1) as u8;
-        }
-    }
+    let mut image = Array2::zeros(hu.dim());
+    crop::paste(hu, Some(mask), Rectangle::whole(hu.dim()), image.view_mut(), |hu| hu.min(high).max(0) as u8);
     image.insert_axis(Axis(0))
 }
 
@@ -117,7 +112,7 @@ mod tests {
     use super::*;
     use crate::column::Value;
     use crate::stage::tests_on::slice_of;
-    use ndarray::{Array2, array};
+    use ndarray::array;
 
     fn applied(recipe: &Recipe, hu: Array2<i16>) -> Slice {
         let mut slice = slice_of(hu);
