@@ -24,12 +24,13 @@ pub struct Ellipse {
 /// gives the centre, a second fit with that centre the axes and the angle. Exactly 5 points go
 /// OpenCV's other way, which looks among ellipses only. Sums run in the order of the points.
 ///
-/// `None` for fewer than 5 points, and where the points do not determine a conic (all on one or
-/// two lines). OpenCV then moves them by random amounts and fits the result; here they are moved
+/// `None` for fewer than 5 points, and where the points do not determine a conic (all on one line,
+/// or all but one). OpenCV then moves them by random amounts and fits the result; here they are moved
 /// by a fixed pattern once, so that a nearly determined conic is still found.
 ///
 /// Where the best conic is a hyperbola, the "axes" are those OpenCV reports, and the standard error
-/// of the angle is infinite.
+/// of the angle is [`UNKNOWN_DEG`]. So it is for two parallel lines: the "long" axis is their
+/// distance, the short one 0, the angle 0.
 ///
 /// # Source
 /// OpenCV 5.0.0, `modules/geometry/src/shapedescr.cpp`, fitEllipse (algorithm by D. Weiss).
@@ -81,7 +82,7 @@ impl Ellipse {
     }
 
     /// The standard error of the angle, degrees, given the points that the ellipse was fitted to. It
-    /// grows without bound as the outline gets round: infinite for a circle, and for a hyperbola.
+    /// grows as the outline gets round, up to [`UNKNOWN_DEG`], which is also that of a hyperbola.
     ///
     /// To first order, turning the ellipse by t moves its outline along the normal by
     /// t G sin 2p, with p the eccentric angle from the long axis,
@@ -107,7 +108,8 @@ impl Ellipse {
         let sums = power[3..=highest].iter().map(|lanes| lanes.iter().sum::<f64>());
         let mean = sums.map(|sum| sum * sum).sum::<f64>() / (highest - 2) as f64;
         let variance = mean / (leverage * leverage) + 1.0 / 12.0 / leverage;
-        if self.closed && variance.is_finite() { variance.sqrt().to_degrees() } else { f64::INFINITY }
+        // Of NaN and a number, `min` gives the number.
+        if self.closed { variance.sqrt().to_degrees().min(UNKNOWN_DEG) } else { UNKNOWN_DEG }
     }
 
     /// Adds f G sin kp of up to [`LANES`] points to `sums[k]`; returns their part of S.
@@ -142,6 +144,9 @@ impl Ellipse {
         leverage
     }
 }
+
+/// The standard error of an angle of which nothing is known, degrees: no two axes are further apart.
+pub const UNKNOWN_DEG: f64 = 90.0;
 
 /// The highest harmonic of the outline that [`Ellipse::tilt_stderr_deg`] averages: waves of
 /// 1/64 of the outline, about 8 mm on a head. Chosen on a real head of 28 slices: four stay
@@ -444,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_error_grows_without_bound_as_the_outline_gets_round() {
+    fn the_standard_error_grows_as_the_outline_gets_round() {
         let stderr = |b: f64| {
             let outline = drawn(900, [180.0, b], 20.0, |_| 0.0);
             fit(&outline).expect("an ellipse").tilt_stderr_deg(&outline)
@@ -465,7 +470,7 @@ mod tests {
             (3, -4),
             (4, -3),
         ]);
-        assert!(fit(&circle).expect("a circle").tilt_stderr_deg(&circle) > 50.0);
+        assert_eq!(fit(&circle).expect("a circle").tilt_stderr_deg(&circle), UNKNOWN_DEG);
     }
 
     #[test]
@@ -520,7 +525,7 @@ mod tests {
                 let all = [e.center_row, e.center_column, e.major_px, e.minor_px, e.tilt_deg];
                 prop_assert!(all.iter().all(|value| value.is_finite()), "{:?}", e);
                 prop_assert!(e.tilt_deg > -90.0 && e.tilt_deg <= 90.0);
-                prop_assert!(e.tilt_stderr_deg(&points(&xy)) >= 0.0);
+                prop_assert!((0.0..=UNKNOWN_DEG).contains(&e.tilt_stderr_deg(&points(&xy))));
             }
         }
     }

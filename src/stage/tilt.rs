@@ -25,7 +25,8 @@ static TILT_APPLIED: Column = Column::new("tilt_applied", Kind::Bool, "Whether t
 static TILT_STDERR_DEG: Column = Column::new(
     "tilt_stderr_deg",
     Kind::Float64,
-    "Standard error of the angle, degrees, from how unlike the outline is on both sides of the axis; infinite where it is round.",
+    "Standard error of the angle, degrees, from how unlike the outline is on both sides of the axis; at most \
+     90, which says that nothing is known of it, as where it is round.",
 );
 static ELLIPSE_CENTER_ROW_PX: Column =
     Column::new("ellipse_center_row_px", Kind::Float64, "Row of the fitted ellipse's centre in the source, pixels.");
@@ -85,7 +86,8 @@ impl Tilt {
             return Ok(());
         };
         let stderr_deg = ellipse.tilt_stderr_deg(&contour.points);
-        let apply = ellipse.tilt_deg.abs() <= self.keys.max_angle_deg && stderr_deg <= self.keys.max_stderr_deg;
+        let known = stderr_deg <= self.keys.max_stderr_deg && stderr_deg < ellipse::UNKNOWN_DEG;
+        let apply = known && ellipse.tilt_deg.abs() <= self.keys.max_angle_deg;
         if apply {
             let map = straightening(&ellipse);
             let turned = warp::bicubic_i16(slice.pixels.hu()?, &map, LOWEST_HU);
@@ -221,6 +223,20 @@ mod tests {
         assert_eq!(slice.facts.get("tilt_applied"), Some(&Value::Bool(false)));
         assert!(number(&slice, "tilt_stderr_deg") > 5.0);
         assert_eq!((slice.pixels.hu().expect("HU"), slice.placement), (hu.view(), Affine::IDENTITY));
+    }
+
+    #[test]
+    fn an_angle_of_which_nothing_is_known_is_told_as_90_degrees_and_never_applied() {
+        let mut recipe = Recipe::head();
+        recipe.tilt.max_stderr_deg = 1000.0;
+        let hu =
+            Array2::from_shape_fn(
+                (64, 64),
+                |(r, c)| if (20..41).contains(&r) && (20..41).contains(&c) { 40 } else { -1000 },
+            );
+        let slice = through(&recipe, hu).expect("a row");
+        assert_eq!(number(&slice, "tilt_stderr_deg"), 90.0);
+        assert_eq!(slice.facts.get("tilt_applied"), Some(&Value::Bool(false)));
     }
 
     #[test]
