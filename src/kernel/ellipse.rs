@@ -51,7 +51,7 @@ fn fit_two_pass(points: &[[f64; 2]], shake: f64) -> Option<Ellipse> {
         let by = |bit: usize| if bit == 0 { -shake } else { shake };
         least_squares(points.iter().enumerate().map(|(i, &[x, y])| form(&[x + by(i & 1), y + by(i & 2)])))
     })?;
-    let center = center_of(conic)?;
+    let center = center_of(conic).or_else(|| nearest_center_of(conic))?;
     let form = |&[x, y]: &[f64; 2]| {
         let (x, y) = (x - center[0], y - center[1]);
         [x * x, y * y, x * y]
@@ -65,11 +65,12 @@ impl Ellipse {
         // Twice the difference of the eigenvalues. As a root it needs no division by a sine, so
         // that nothing happens near 0 and 90 degrees, where c vanishes.
         let spread = (c * c + (b - a) * (b - a)).sqrt();
-        let axis = |eigenvalues: f64| 2.0 * (2.0 / eigenvalues.abs()).sqrt();
+        // OpenCV's limit below which an axis has no end, and is told as 0.
+        let axis = |twice: f64| if twice.abs() > 1e-8 { 2.0 * (2.0 / twice.abs()).sqrt() } else { 0.0 };
         let (long, short) = (axis(a + b - spread), axis(a + b + spread));
         // OpenCV's angle, 0..180: of its box's shorter side from the row direction, which is that
         // of the long axis from the vertical. It reports 0 where the "long" axis is the shorter
-        // one, which happens for hyperbolas only.
+        // one, which happens for hyperbolas and parallel lines only.
         let opencv_deg = if long > short { 90.0 - 0.5 * libm::atan2(c, b - a).to_degrees() } else { 0.0 };
         Ellipse {
             center_row: center[1],
@@ -77,7 +78,7 @@ impl Ellipse {
             major_px: long.max(short),
             minor_px: long.min(short),
             tilt_deg: if opencv_deg > 90.0 { opencv_deg - 180.0 } else { opencv_deg },
-            closed: a + b > spread,
+            closed: a + b > spread && short > 0.0 && long > 0.0,
         }
     }
 
@@ -198,6 +199,14 @@ fn center_of([a, b, c, d, e]: [f64; 5]) -> Option<[f64; 2]> {
     let determinant = 4.0 * a * b - c * c;
     (determinant.abs() > 1e-14 * (a * a + b * b + c * c))
         .then(|| [(c * e - 2.0 * b * d) / determinant, (c * d - 2.0 * a * e) / determinant])
+}
+
+/// Of the points where the gradient comes closest to 0, the one nearest (0, 0): for two parallel
+/// lines, which have a line of centres. `None` where there is no second-order term.
+fn nearest_center_of([a, b, c, d, e]: [f64; 5]) -> Option<[f64; 2]> {
+    // The matrix of the gradient has rank 1, so that its pseudoinverse is itself over its trace squared.
+    let trace = 2.0 * (a + b);
+    (trace * trace > 0.0).then(|| [-(2.0 * a * d + c * e) / (trace * trace), -(c * d + 2.0 * b * e) / (trace * trace)])
 }
 
 /// The coefficients that bring `row . coefficients` closest to 1 over all rows, by the normal
@@ -439,6 +448,18 @@ mod tests {
         assert_is(fit(&wide), ((40.0, 0.0), (60.440185546875, 80.53424835205078), 90.0));
         let tall = points(&[(0, 0), (30, -40), (60, 0), (30, 40), (8, -28), (52, -28), (8, 28), (52, 28)]);
         assert_is(fit(&tall), ((30.0, 0.0), (60.440185546875, 80.53424835205078), 0.0));
+    }
+
+    /// A stripe of two rows or columns, as a table top or the frame's edge leaves one.
+    #[test]
+    fn two_parallel_lines_have_opencv_s_figures_and_no_angle() {
+        let level = [(0, 0), (1, 1), (3, 0), (5, 1), (9, 0), (8, 1)];
+        assert_is(fit(&points(&level)), ((4.333333492279053, 0.5), (0.0, 1.0), 0.0));
+        let upright = level.map(|(x, y)| (y, x));
+        assert_is(fit(&points(&upright)), ((0.5, 4.333333492279053), (0.0, 1.0), 0.0));
+        let apart = points(&[(0, 0), (0, 7), (3, 0), (5, 7), (9, 0), (8, 7), (4, 0)]);
+        assert_is(fit(&apart), ((4.142857074737549, 3.5), (0.0, 7.0), 0.0));
+        assert_eq!(fit(&apart).map(|lines| lines.tilt_stderr_deg(&apart)), Some(UNKNOWN_DEG));
     }
 
     #[test]

@@ -81,7 +81,8 @@ impl Tilt {
             return Err(Fault::new(Reason::Internal, "there is no mask, expected one from denoise"));
         };
         let contour = largest_external(&erode_3x3(mask), Keep::All).unwrap_or_default();
-        let Some(ellipse) = ellipse::fit(&contour.points) else {
+        // Two parallel lines, whose short axis is 0, are no head.
+        let Some(ellipse) = ellipse::fit(&contour.points).filter(|ellipse| ellipse.minor_px > 0.0) else {
             slice.facts.set(&TILT_APPLIED, false);
             return Ok(());
         };
@@ -237,6 +238,22 @@ mod tests {
         let slice = through(&recipe, hu).expect("a row");
         assert_eq!(number(&slice, "tilt_stderr_deg"), 90.0);
         assert_eq!(slice.facts.get("tilt_applied"), Some(&Value::Bool(false)));
+    }
+
+    #[test]
+    fn a_stripe_of_two_rows_has_no_angle_but_the_published_order_keeps_it_as_opencv_does() {
+        let mut hu = Array2::from_elem((64, 64), -1000);
+        hu.slice_mut(ndarray::s![30..32, 10..50]).fill(40);
+        for column in [13, 14, 22, 40] {
+            hu[(30, column)] = -1000;
+        }
+        let slice = through(&Recipe::head(), hu.clone()).expect("a row");
+        assert_eq!(slice.facts.get("tilt_angle_deg"), None);
+        assert_eq!(slice.facts.get("tilt_applied"), Some(&Value::Bool(false)));
+        let slice = through(&Recipe::seed(), hu).expect("a row");
+        assert_eq!((number(&slice, "tilt_angle_deg"), slice.placement), (0.0, Affine::IDENTITY));
+        assert!((number(&slice, "ellipse_major_px") - 1.0).abs() < 1e-9);
+        assert_eq!(number(&slice, "ellipse_minor_px"), 0.0);
     }
 
     #[test]
