@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use dcmshard::error::Error;
+use dcmshard::error::{Error, ExitCode};
 use dcmshard::options::{MIN_MEMORY_BYTES, Options};
 use dcmshard::phantom::PhantomOptions;
 use dcmshard::recipe::{self, Recipe, RecipeError, RecipeErrors, SHIPPED};
@@ -35,7 +35,7 @@ impl Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Turn folders of DICOM into shards. The same command again continues where it stopped.
-    #[command(after_long_help = recipe::key_list())]
+    #[command(after_long_help = format!("{}\n{}", recipe::key_list(), exit_codes()))]
     Convert(ConvertArgs),
     /// Check every promise about an output folder: structure, ledger against data, hashes.
     Verify(VerifyArgs),
@@ -60,14 +60,16 @@ pub struct ConvertArgs {
     /// A recipe that ships (`dcmshard recipe` lists them) or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "head")]
     pub recipe: PathBuf,
-    /// Change one key of the recipe; may be given many times.
+    /// Change one key of the recipe, as tilt.max_angle_deg=30; may be given many times. --help lists
+    /// the keys.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// The HMAC key: a file of 32 raw bytes, or of 64 hex digits. Without it OUT.private/key, made
     /// on the first run.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Stage calls that run at one moment, 1 to 1024. [default: the number of cores]
+    /// Worker threads: so many stage calls run at one moment, 1 to 1024. [default: the number of
+    /// cores]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     threads: Option<NonZeroUsize>,
     /// Bound on the memory in flight, at least 64MiB: bytes, or with KiB, MiB, GiB.
@@ -188,6 +190,12 @@ pub enum SchemaFormat {
     Md,
     /// A JSON schema.
     Json,
+}
+
+/// What `convert --help` says last.
+fn exit_codes() -> String {
+    let lines = ExitCode::all().iter().map(|(code, meaning)| format!("  {:<4} {meaning}\n", *code as u8));
+    format!("Exit codes:\n{}", lines.collect::<String>())
 }
 
 /// The recipe that `--recipe` names (one that ships, else a file), with `--set` laid over it.
