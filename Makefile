@@ -48,7 +48,10 @@ clean-demo:
 
 test: build .venv/test.stamp
 	@$(CARGO) test --release --locked
-	@$(VENV_PYTHON) -m pytest tests/python -q
+	@$(CARGO) run --release --locked --quiet --example one_file >/dev/null
+	@$(CARGO) run --release --locked --quiet --example own_stage >/dev/null
+	@$(VENV_PYTHON) -m pytest tests/python -q -rs
+	@[ -d ../shared/data ] || echo "skipped: all that needs real DICOM: ../shared/data is not here (Rust: decode_real, real_heads)"
 
 lint:
 	@$(CARGO) fmt --check
@@ -64,7 +67,7 @@ pictures: build .venv/test.stamp
 	@rm -rf demo/pictures && mkdir -p demo/pictures docs
 	@$(DCMSHARD) phantom demo/pictures/archive --heads 3 --slices 16
 	@$(DCMSHARD) convert demo/pictures/archive --out demo/pictures/shards --set privacy=uids
-	@$(VENV_PYTHON) docs/before_and_after.py demo/pictures/archive demo/pictures/shards docs/before-and-after.png
+	@$(VENV_PYTHON) docs/before_and_after.py demo/pictures/archive demo/pictures/shards docs/before-after.png
 
 # --- the private Python environment; a stamp is newer than what it was made from, or is made again
 

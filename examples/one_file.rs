@@ -9,7 +9,7 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dcmshard::identity::{Key, SourceId};
 use dcmshard::phantom::{self, PhantomOptions};
@@ -25,15 +25,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Pseudonyms need a key. A data set keeps its own in OUT.private; this one is thrown away.
     let pipeline = Pipeline::new(&recipe, &Key::new([0; 32]));
-    let drawn;
+    let folder = std::env::temp_dir().join(format!("dcmshard-one-file-{}", std::process::id()));
     let path = match &file {
-        Some(file) => Path::new(file),
-        None => {
-            drawn = draw_one_slice()?;
-            &drawn
-        }
+        Some(file) => PathBuf::from(file),
+        None => draw_one_slice(&folder)?,
     };
-    let input = InputRef::file(SourceId([0; 24]), path);
+    let input = InputRef::file(SourceId([0; 24]), &path);
     let at = SliceRef { ordinal: Ordinal(0), input, frame: 0 };
 
     match pipeline.process(&at, &mut Scratch::default()) {
@@ -45,14 +42,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Err(reject) => println!("no row: {} at {}: {}", reject.fault.reason, reject.stage, reject.fault.detail),
     }
+    if file.is_none() {
+        std::fs::remove_dir_all(&folder)?;
+    }
     Ok(())
 }
 
-/// A phantom head in the system's temporary folder.
-fn draw_one_slice() -> Result<std::path::PathBuf, Box<dyn Error>> {
-    let folder = std::env::temp_dir().join(format!("dcmshard-one-file-{}", std::process::id()));
-    let truth =
-        phantom::write_archive(&folder, &PhantomOptions { heads: 1, slices_per_head: 1, ..Default::default() })?;
+/// A phantom head of one slice, below `folder`.
+fn draw_one_slice(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let options = PhantomOptions { heads: 1, slices_per_head: 1, ..Default::default() };
+    let truth = phantom::write_archive(folder, &options)?;
     let first = truth.files.first().ok_or("a phantom of one slice has one slice")?;
     Ok(folder.join(&first.path))
 }

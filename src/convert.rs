@@ -17,6 +17,7 @@ use crate::recipe::Recipe;
 use crate::runner::{self, Cancel, Counters, Line};
 use crate::sink::dataset::{Dataset, private_folder};
 use crate::sink::ledger::Tally;
+use crate::slice::Bytes;
 use crate::source::{self, Source};
 
 /// Segments that wait while the one before them is converted: planning is never far ahead, so that
@@ -79,7 +80,11 @@ impl<'a> Conversion<'a> {
     /// [`Error`] of any kind that stops a run; the same call continues later.
     /// [`Error::Interrupted`] where `cancel` asked for the end.
     pub fn run(&self, cancel: &Cancel) -> Result<Summary, Error> {
-        let planner = Planner::new(&self.dataset, self.recipe, &self.sources, &decode::examine)?.heeding(cancel);
+        let examine = |bytes: &Bytes| {
+            self.counters.header_read();
+            decode::examine(bytes)
+        };
+        let planner = Planner::new(&self.dataset, self.recipe, &self.sources, &examine)?.heeding(cancel);
         let line = Line {
             pipeline: &self.pipeline,
             recipe: self.recipe,
@@ -89,7 +94,7 @@ impl<'a> Conversion<'a> {
         };
         let (segments_in, segments) = bounded(WAITING_SEGMENTS);
         let (planned, converted) = thread::scope(|scope| {
-            let planning = scope.spawn(move || plan(planner, &segments_in));
+            let planning = scope.spawn(move || plan(planner, &segments_in, &self.counters));
             let converted = runner::run(&line, segments.into_iter(), &self.counters, cancel);
             (planning.join(), converted)
         });
@@ -102,16 +107,22 @@ impl<'a> Conversion<'a> {
 }
 
 /// The planner's thread: hands every segment to the walker, and counts what the plan itself classed.
-fn plan(mut planner: Planner<'_>, segments: &Sender<Result<Segment, Error>>) -> (PlanCounts, Tally) {
+fn plan(
+    mut planner: Planner<'_>,
+    segments: &Sender<Result<Segment, Error>>,
+    counters: &Counters,
+) -> (PlanCounts, Tally) {
     let mut tally = Tally::default();
     for segment in planner.by_ref() {
         if let Ok(segment) = &segment {
             tally += &segment.tally;
+            counters.segment_planned(&segment.tally);
         }
         if segments.send(segment).is_err() {
             break; // the line has stopped, and says why
         }
     }
+    counters.plan_complete();
     (planner.counts(), tally)
 }
 

@@ -11,7 +11,7 @@ use crate::recipe::RecipeErrors;
 
 /// What the process ends with; one value per promise of the command line.
 ///
-/// The order is the order of the table in the README; [`ExitCode::all`] prints it.
+/// `schemas/reasons.md` prints [`ExitCode::all`], in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
@@ -35,7 +35,7 @@ pub enum ExitCode {
     Verify = 8,
     /// Interrupted by SIGINT; the same command continues.
     Interrupted = 130,
-    /// Terminated by SIGTERM; the same command continues.
+    /// Terminated by SIGTERM or SIGHUP; the same command continues.
     Terminated = 143,
 }
 
@@ -49,11 +49,11 @@ impl ExitCode {
             (ExitCode::Rejects, "done, but rejects above --max-rejects, or inputs that changed"),
             (ExitCode::OtherRecipe, "OUT was made with another recipe or key; nothing was touched"),
             (ExitCode::Locked, "OUT is in use by another run"),
-            (ExitCode::OutputIo, "output I/O: disk full, read-only, quota"),
+            (ExitCode::OutputIo, "output I/O: disk full, read-only, quota; the same command continues"),
             (ExitCode::SourceIo, "source I/O: the source is missing or unreadable"),
             (ExitCode::Verify, "verification failed"),
             (ExitCode::Interrupted, "interrupted (SIGINT); the same command continues"),
-            (ExitCode::Terminated, "terminated (SIGTERM); the same command continues"),
+            (ExitCode::Terminated, "terminated (SIGTERM or SIGHUP); the same command continues"),
         ]
     }
 }

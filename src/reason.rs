@@ -84,9 +84,9 @@ reasons! {
         /// The header breaks the rules of DICOM encoding so that its pixels cannot be located.
         => "Export the file again." MalformedHeader = "malformed_header",
         /// A length, count or depth in the file is above the limits.
-        => "Raise no limit for files of unknown origin." LimitExceeded = "limit_exceeded",
+        => "Check the file: no scanner writes values like these." LimitExceeded = "limit_exceeded",
         /// The transfer syntax is unknown, or no decoder for it is built in.
-        => "Transcode the file to a syntax of the README's table." TransferSyntax = "transfer_syntax",
+        => "Transcode the file to a syntax that the README names." TransferSyntax = "transfer_syntax",
         /// Rows, Columns, bits or samples are missing or impossible.
         => "Export the file again." ImageGeometry = "image_geometry",
         /// Pixel Data is stored in a form this program does not turn into HU (float, 1 bit, 64 bit).

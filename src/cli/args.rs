@@ -1,10 +1,11 @@
 //! What can be typed: clap's view of the command line. Nothing else of the program sees clap.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use dcmshard::error::Error;
+use dcmshard::error::{Error, ExitCode};
 use dcmshard::options::{MIN_MEMORY_BYTES, Options};
 use dcmshard::phantom::PhantomOptions;
 use dcmshard::recipe::{self, Recipe, RecipeError, RecipeErrors, SHIPPED};
@@ -34,7 +35,7 @@ impl Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Turn folders of DICOM into shards. The same command again continues where it stopped.
-    #[command(after_long_help = recipe::key_list())]
+    #[command(after_long_help = format!("{}\n{}", recipe::key_list(), exit_codes()))]
     Convert(ConvertArgs),
     /// Check every promise about an output folder: structure, ledger against data, hashes.
     Verify(VerifyArgs),
@@ -51,28 +52,31 @@ pub struct ConvertArgs {
     /// Folders (or files) to convert, as PATH or LABEL=PATH. The label is part of each input's
     /// identity; it is the last component of the path unless given.
     #[arg(required = true, value_name = "SOURCE")]
-    pub sources: Vec<String>,
+    pub sources: Vec<PathBuf>,
     /// The folder of the data set. What must not be shared (the key, real paths) goes to
     /// OUT.private beside it.
     #[arg(long, value_name = "OUT")]
     pub out: PathBuf,
     /// A recipe that ships (`dcmshard recipe` lists them) or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "head")]
-    pub recipe: String,
-    /// Change one key of the recipe; may be given many times.
+    pub recipe: PathBuf,
+    /// Change one key of the recipe, as tilt.max_angle_deg=30; may be given many times. --help lists
+    /// the keys.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
-    /// The HMAC key: a file of 32 raw bytes. Without it OUT.private/key, made on the first run.
+    /// The HMAC key: a file of 32 raw bytes, or of 64 hex digits. Without it OUT.private/key, made
+    /// on the first run.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Stage calls that run at one moment. [default: the number of cores]
-    #[arg(long, value_name = "N")]
+    /// Worker threads: so many stage calls run at one moment, 1 to 1024. [default: the number of
+    /// cores]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     threads: Option<NonZeroUsize>,
     /// Bound on the memory in flight, at least 64MiB: bytes, or with KiB, MiB, GiB.
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = parse_memory)]
     memory: u64,
-    /// Slices that each channel of the line holds.
-    #[arg(long, value_name = "N", default_value_t = Options::default().channel_capacity, hide_short_help = true)]
+    /// Slices that each channel of the line holds, 1 to 1024.
+    #[arg(long, value_name = "N", value_parser = parse_count, default_value_t = Options::default().channel_capacity, hide_short_help = true)]
     channel_capacity: NonZeroUsize,
     /// End with exit code 3 where more than this share of slices (0 to 1) was rejected.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
@@ -97,11 +101,11 @@ impl ConvertArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
-    /// A bar on a terminal, else nothing.
+    /// A bar where standard error is a terminal, else nothing.
     Auto,
-    /// A bar.
+    /// A bar; nothing where standard error is no terminal.
     Bar,
-    /// One JSON object a line, on standard error, each second.
+    /// A JSON object a line, on standard error, each second; the last one says how the run ended.
     Json,
     /// Nothing.
     None,
@@ -159,10 +163,10 @@ impl PhantomArgs {
 
 #[derive(Debug, Parser)]
 pub struct RecipeArgs {
-    /// A recipe that ships, or a TOML file.
+    /// A recipe that ships, or a TOML file; without it the recipes that ship are listed.
     #[arg(value_name = "NAME|FILE")]
-    pub recipe: Option<String>,
-    /// Change one key of it.
+    pub recipe: Option<PathBuf>,
+    /// Change one key of it (of `head` where none is named); may be given many times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
 }
@@ -174,7 +178,7 @@ pub struct SchemaArgs {
     pub format: SchemaFormat,
     /// The recipe whose shards are described. [default: head]
     #[arg(long, value_name = "NAME|FILE")]
-    pub recipe: Option<String>,
+    pub recipe: Option<PathBuf>,
     /// Write all schemas into this folder instead (what `make schemas` does).
     #[arg(long, value_name = "DIR", hide = true)]
     pub write: Option<PathBuf>,
@@ -188,21 +192,37 @@ pub enum SchemaFormat {
     Json,
 }
 
+/// What `convert --help` says last.
+fn exit_codes() -> String {
+    let lines = ExitCode::all().iter().map(|(code, meaning)| format!("  {:<4} {meaning}\n", *code as u8));
+    format!("Exit codes:\n{}", lines.collect::<String>())
+}
+
 /// The recipe that `--recipe` names (one that ships, else a file), with `--set` laid over it.
-pub fn read_recipe(name: &str, settings: &[String]) -> Result<Recipe, Error> {
-    let shipped = SHIPPED.iter().find(|shipped| shipped.name == name);
+pub fn read_recipe(name: &Path, settings: &[String]) -> Result<Recipe, Error> {
+    let shipped = SHIPPED.iter().find(|shipped| Path::new(shipped.name) == name);
     let text = match shipped {
         Some(shipped) => shipped.toml.to_owned(),
-        None => std::fs::read_to_string(Path::new(name)).map_err(|error| unreadable(name, &error))?,
+        None => std::fs::read_to_string(name).map_err(|error| unreadable(name, &error))?,
     };
     Ok(Recipe::from_toml(&text, settings)?)
 }
 
-fn unreadable(name: &str, error: &std::io::Error) -> Error {
+fn unreadable(name: &Path, error: &io::Error) -> Error {
     let names: Vec<&str> = SHIPPED.iter().map(|shipped| shipped.name).collect();
-    let problem =
-        format!("found no recipe of this name or file ({error}), expected {} or a TOML file", names.join(", "));
-    RecipeErrors(vec![RecipeError { key: name.to_owned(), problem }]).into()
+    let found = match error.kind() {
+        io::ErrorKind::NotFound => "no recipe of this name and no such file".to_owned(),
+        io::ErrorKind::InvalidData => "a file that is not UTF-8 text".to_owned(),
+        _ => format!("a file that cannot be read ({error})"),
+    };
+    let problem = format!("found {found}, expected {} or a TOML file", names.join(", "));
+    RecipeErrors(vec![RecipeError { key: name.display().to_string(), problem }]).into()
+}
+
+/// A number of threads or slices. Far above what helps, far below what the system has no room for.
+fn parse_count(text: &str) -> Result<NonZeroUsize, String> {
+    let count = text.parse::<NonZeroUsize>().ok().filter(|count| count.get() <= 1024);
+    count.ok_or_else(|| "expected a whole number from 1 to 1024".to_owned())
 }
 
 /// Reads "2GiB", "512 MiB", "65536".
@@ -214,19 +234,19 @@ fn parse_memory(text: &str) -> Result<u64, String> {
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
         "TiB" => 1 << 40,
-        unit => return Err(format!("found unit {unit:?}, expected B, KiB, MiB, GiB or TiB")),
+        unit => return Err(format!("found unit {unit:?}, expected KiB, MiB, GiB, TiB or none")),
     };
     let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
     match bytes {
         Some(bytes) if bytes >= MIN_MEMORY_BYTES => Ok(bytes),
         Some(bytes) => Err(format!("found {bytes} bytes, expected at least 64MiB")),
-        None => Err(format!("found {text:?}, expected a size, as 2GiB")),
+        None => Err("expected a size, as 2GiB".to_owned()),
     }
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {
     let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| format!("found {text:?}, expected a share from 0 to 1"))
+    share.ok_or_else(|| "expected a share from 0 to 1".to_owned())
 }
 
 #[cfg(test)]
@@ -240,6 +260,14 @@ mod tests {
         assert_eq!(parse_memory("1KiB"), Err("found 1024 bytes, expected at least 64MiB".into()));
         assert!(parse_memory("2GB").is_err() && parse_memory("").is_err() && parse_memory("GiB").is_err());
         assert!(parse_memory("99999999999999999999").is_err());
+    }
+
+    #[test]
+    fn no_count_can_ask_for_more_threads_or_room_than_there_is() {
+        assert_eq!(parse_count("1024").map(NonZeroUsize::get), Ok(1024));
+        for wrong in ["0", "1025", "100000000", "-1", "x", ""] {
+            assert!(parse_count(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

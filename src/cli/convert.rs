@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use dcmshard::convert::Conversion;
 use dcmshard::error::{Error, ExitCode};
 use dcmshard::runner::Cancel;
+use dcmshard::sink::dataset::private_folder;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::args::{self, ConvertArgs};
+use super::summary::Effort;
 use super::{Ended, print, progress, summary};
 
 /// Converts, showing progress, and prints the summary table.
@@ -19,11 +22,15 @@ pub fn run(args: &ConvertArgs) -> Ended {
     let conversion = Conversion::open(&args.sources, &args.out, &recipe, &options)?;
     let cancel = Cancel::default();
     heed_signals(&cancel)?;
+    let started = Instant::now();
     let shown = progress::show(args.progress, conversion.counters());
     let ended = conversion.run(&cancel);
-    shown.end();
+    let elapsed = started.elapsed();
+    shown.end(&ended);
     let ended = ended?;
-    print(&summary::text(&ended, &conversion.counters().snapshot(), &args.out));
+    let run = conversion.counters().snapshot();
+    let effort = Effort { run: &run, elapsed, threads: options.threads };
+    print(&summary::text(&ended, &effort, &args.out, &private_folder(&args.out)?));
     Ok(ended.exit_code())
 }
 

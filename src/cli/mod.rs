@@ -7,6 +7,7 @@ mod summary;
 mod verify;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -88,15 +89,15 @@ fn draw_phantom(args: &PhantomArgs) -> Ended {
 }
 
 fn print_recipe(args: &RecipeArgs) -> Ended {
-    match &args.recipe {
-        Some(name) => print(&args::read_recipe(name, &args.settings)?.to_toml()),
-        None => {
-            for shipped in SHIPPED {
-                print(&format!("{:<10} {}\n", shipped.name, shipped.sentence));
-            }
-            print("\n`dcmshard recipe NAME` prints one as TOML, to be changed and given to --recipe.\n");
+    if args.recipe.is_none() && args.settings.is_empty() {
+        for shipped in SHIPPED {
+            print(&format!("{:<10} {}\n", shipped.name, shipped.sentence));
         }
+        print("\n`dcmshard recipe NAME` prints one as TOML, to be changed and given to --recipe.\n");
+        return Ok(dcmshard::error::ExitCode::Done);
     }
+    let name = args.recipe.as_deref().unwrap_or(Path::new("head"));
+    print(&args::read_recipe(name, &args.settings)?.to_toml());
     Ok(dcmshard::error::ExitCode::Done)
 }
 

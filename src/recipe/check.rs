@@ -93,10 +93,13 @@ impl Recipe {
 
 fn window_problem(window: &Window) -> Option<String> {
     let Window { center, width } = *window;
-    if width <= 0.0 {
-        Some(format!("found width {width}, expected above 0"))
+    // PS3.3 C.11.2.1.2; far below 1 the edges would be the same number
+    if width < 1.0 {
+        Some(format!("found width {width}, expected 1 or above"))
     } else if width > 65535.0 || center.abs() > 32768.0 {
-        Some(format!("found [{center}, {width}], expected a window within 16 bits of HU"))
+        Some(format!(
+            "found [{center:e}, {width:e}], expected a center within 32768 HU of 0 and a width of at most 65535"
+        ))
     } else {
         None
     }
@@ -132,6 +135,26 @@ mod tests {
     fn published_steps_need_a_window_from_zero_that_fits_a_byte() {
         assert_eq!(keys(&["steps=published", "hu_window.guide=[40, 100]"]), ["hu_window.guide", "hu_window.windows"]);
         assert!(keys(&["steps=published"]).is_empty());
+    }
+
+    #[test]
+    fn every_number_out_of_range_is_refused_by_its_key() {
+        let wrong = [
+            ("tilt.max_angle_deg", vec!["0", "-1", "90.1", "nan", "inf", "-inf", "1e400", "true"]),
+            ("tilt.max_stderr_deg", vec!["0", "-1", "nan", "inf"]),
+            ("crop_pad.size", vec!["15", "4097", "-1", "512.0", "1e9", "99999999999999999999"]),
+            ("output.rows_per_shard", vec!["0", "1000001", "-5"]),
+            ("output.compression", vec!["zstd:0", "zstd:23", "zstd", "gzip", "3"]),
+            ("hu_window.guide", vec!["[40]", "40", "[nan, 80]", "[40, -80]", "[40, 0.5]", "[1e308, 1]"]),
+            ("hu_window.windows", vec!["[[40, 1e-300]]", "[[0, 1e9]]", "[[1, 2], [3]]", "40"]),
+            ("version", vec!["0", "2", "-1", "1.0"]),
+        ];
+        for (key, values) in wrong {
+            for value in values {
+                assert_eq!(keys(&[&format!("{key}={value}")]), [key], "{key}={value}");
+            }
+        }
+        assert!(keys(&["tilt.max_angle_deg=90", "crop_pad.size=4096", "hu_window.guide=[0.5, 1]"]).is_empty());
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl KeyType for f64 {
 pub struct Window {
     /// Window Center (0028,1050), HU.
     pub center: f64,
-    /// Window Width (0028,1051), HU; above 0.
+    /// Window Width (0028,1051), HU; 1 or above.
     pub width: f64,
 }
 
@@ -280,7 +280,11 @@ impl KeyType for Compression {
 
 /// "found X, expected Y".
 fn found(value: &Toml, expected: &str) -> String {
-    format!("found {value}, expected {expected}")
+    match value {
+        // a text with line breaks is said in one line too
+        Toml::String(text) => format!("found {text:?}, expected {expected}"),
+        _ => format!("found {value}, expected {expected}"),
+    }
 }
 
 /// `"a", "b" or "c"`.

@@ -1,16 +1,21 @@
 //! Live counts of a run, for progress only: never part of any output.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::pipeline::Pipeline;
+use crate::sink::ledger::Tally;
 
 /// Counts that threads of the run add to, and a progress thread reads while it goes.
 #[derive(Debug)]
 pub struct Counters {
     steps: Vec<Step>,
     encode: Step,
+    headers_read: AtomicU64,
+    found: AtomicU64,
     planned: AtomicU64,
+    plan_is_complete: AtomicBool,
+    existing: AtomicU64,
     walked: AtomicU64,
     bytes_read: AtomicU64,
     written: AtomicU64,
@@ -59,8 +64,16 @@ pub struct StepSnapshot {
 pub struct Snapshot {
     /// The steps of the line in order, then `encode`.
     pub steps: Vec<StepSnapshot>,
-    /// Planned slices seen so far, those of shards that were there already included.
+    /// Inputs whose header the plan has read in this run: it moves before a segment is full.
+    pub headers_read: u64,
+    /// Slices, and inputs that hold none, as far as the plan has come.
+    pub found: u64,
+    /// Slices that have their place in the plan, as far as it has come.
     pub planned: u64,
+    /// Whether the plan has come to its end: `found` and `planned` grow no more.
+    pub plan_is_complete: bool,
+    /// Planned slices of shards that were there already: nothing is left to do for them.
+    pub existing: u64,
     /// Slices sent down the line.
     pub walked: u64,
     /// Bytes of the inputs opened.
@@ -82,7 +95,11 @@ impl Counters {
         Counters {
             steps: (0..pipeline.steps()).map(|step| Step::new(pipeline.step_name(step))).collect(),
             encode: Step::new("encode"),
+            headers_read: zero(),
+            found: zero(),
             planned: zero(),
+            plan_is_complete: AtomicBool::new(false),
+            existing: zero(),
             walked: zero(),
             bytes_read: zero(),
             written: zero(),
@@ -96,7 +113,11 @@ impl Counters {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             steps: self.steps.iter().chain([&self.encode]).map(Step::snapshot).collect(),
+            headers_read: self.headers_read.load(Relaxed),
+            found: self.found.load(Relaxed),
             planned: self.planned.load(Relaxed),
+            plan_is_complete: self.plan_is_complete.load(Relaxed),
+            existing: self.existing.load(Relaxed),
             walked: self.walked.load(Relaxed),
             bytes_read: self.bytes_read.load(Relaxed),
             written: self.written.load(Relaxed),
@@ -116,8 +137,26 @@ impl Counters {
         self.encode.add(rows as u64, since);
     }
 
-    pub(super) fn planned(&self, slices: u64) {
-        self.planned.fetch_add(slices, Relaxed);
+    /// The plan is about to read a header.
+    pub(crate) fn header_read(&self) {
+        self.headers_read.fetch_add(1, Relaxed);
+    }
+
+    /// A segment of the plan was made, or read back; `tally` is its own.
+    pub(crate) fn segment_planned(&self, tally: &Tally) {
+        let classed: u64 = tally.classes.values().sum();
+        self.found.fetch_add(tally.found, Relaxed);
+        self.planned.fetch_add(tally.found.saturating_sub(classed), Relaxed);
+    }
+
+    /// The last segment was made.
+    pub(crate) fn plan_complete(&self) {
+        self.plan_is_complete.store(true, Relaxed);
+    }
+
+    /// A shard of so many planned slices was there already.
+    pub(super) fn shard_exists(&self, slices: u64) {
+        self.existing.fetch_add(slices, Relaxed);
     }
 
     pub(super) fn walked(&self, in_flight_bytes: u64) {

@@ -89,12 +89,12 @@ impl Walker<'_> {
             Stopped
         };
         let Some(id) = self.id(&plan).map_err(failed)? else { return Ok(()) };
-        self.shared.counters.planned(id.slices);
         walked.tally.found += id.slices;
         if let Some((record, tally)) = shard::existing(self.shared.line.folder, &id).map_err(failed)? {
             walked.tally.found -= id.slices; // counted by `tally` too
             walked.tally += &tally;
             walked.existing.push(record);
+            self.shared.counters.shard_exists(id.slices);
             return Ok(());
         }
         self.send(&self.notes, Note::Shard(id))?;

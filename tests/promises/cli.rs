@@ -49,8 +49,43 @@ fn every_mistake_is_one_line_with_its_exit_code_and_touches_nothing() {
     refused(&[&src, "--out", out, "--set", "hu_window.windows=[[40, 0]]"], 2, "hu_window.windows: found width 0");
     refused(&[&src, "--out", out, "--memory", "1KiB"], 2, "found 1024 bytes, expected at least 64MiB");
     refused(&[&src, "--out", out, "--thread", "2"], 2, "--thread");
+    refused(&[&src, "--out", out, "--threads", "100000000"], 2, "from 1 to 1024");
+    refused(&[&src, "--out", out, "--channel-capacity", "1000000000000"], 2, "from 1 to 1024");
+    refused(&[&src, "--out", out, "--recipe", &empty], 2, "cannot be read");
+    refused(&[&src, "--out", out, "--set", ""], 2, "--set: found no `=`");
+    refused(&[&src, "--out", out, "--set", "tilt.enabled=false\ntilt.method=x"], 2, "tilt.enabled");
+    refused(&[&src, "--out", out, "--key", &bad], 2, "32 raw bytes");
+    refused(&[&src, &src, "--out", out], 2, "label");
+    refused(&[&src, "--out", &bad], 2, "is a file");
+    refused(&[&src], 2, "--out");
+    refused(&["", "--out", out], 2, "SOURCE");
     refused(&["--out", out], 2, "SOURCE");
     assert!(!root.join("out").exists() && !root.join("out.private").exists(), "OUT was touched");
+}
+
+/// Archives of old systems have names in Latin-1.
+#[cfg(unix)]
+#[test]
+fn paths_need_not_be_utf8() {
+    use std::os::unix::ffi::OsStringExt;
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let name = |bytes: &[u8]| temp.path().join(std::ffi::OsString::from_vec(bytes.to_vec()));
+    let (src, out, recipe) = (name(b"K\xf6pfe"), name(b"aus\xdfen"), name(b"k\xf6pf.toml"));
+    source(&src);
+    fs::write(&recipe, "version = 1\n").expect("can be written");
+    let mut convert = Command::new(env!("CARGO_BIN_EXE_dcmshard"));
+    let mut source = std::ffi::OsString::from("koepfe=");
+    source.push(&src);
+    let output = convert.arg("convert").arg(&source).arg("--out").arg(&out).arg("--recipe").arg(&recipe).output();
+    let output = output.expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out.join("data/g000001/part-00000000.parquet").exists());
+}
+
+#[test]
+fn a_setting_without_a_recipe_is_laid_over_head() {
+    let output = dcmshard(&["recipe", "--set", "tilt.max_angle_deg=30"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("max_angle_deg = 30\n"));
 }
 
 #[test]
@@ -125,12 +160,45 @@ fn json_progress_is_one_object_a_line_on_standard_error() {
     let temp = tempfile::tempdir().expect("a temporary folder");
     let src = source(&temp.path().join("src"));
     let out = temp.path().join("out").display().to_string();
-    let output = dcmshard(&["convert", &src, "--out", &out, "--progress", "json"]);
+    let last = last_line(&["convert", &src, "--out", &out, "--progress", "json"]);
+    for (field, value) in [("found", 1), ("planned", 1), ("done", 1), ("written", 1), ("rejected", 0), ("exit_code", 0)]
+    {
+        assert_eq!(last[field], value, "{field}: {last}");
+    }
+    assert_eq!((&last["state"], &last["plan_is_complete"]), (&"done".into(), &true.into()), "{last}");
+    assert_eq!((&last["dataset"]["found"], &last["dataset"]["written"]), (&1.into(), &1.into()), "{last}");
+}
+
+#[test]
+fn progress_counts_the_shards_of_an_earlier_run_as_done() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let src = source(&temp.path().join("src"));
+    let out = temp.path().join("out").display().to_string();
+    let convert = ["convert", &src, "--out", &out, "--progress", "json"];
+    last_line(&convert);
+    let last = last_line(&convert);
+    assert_eq!((&last["planned"], &last["done"], &last["existing"]), (&1.into(), &1.into(), &1.into()), "{last}");
+    assert_eq!((&last["written"], &last["eta_s"]), (&0.into(), &0.0.into()), "{last}");
+}
+
+#[test]
+fn the_last_line_of_json_says_how_the_run_ended() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let src = temp.path().join("src");
+    Ct { slope: "0", ..Ct::head(64, 20.0, 15.0, 0.0) }.write(&src.join("bad.dcm"));
+    let (src, out) = (src.display().to_string(), temp.path().join("out").display().to_string());
+    let last = last_line(&["convert", &src, "--out", &out, "--progress", "json", "--max-rejects", "0"]);
+    assert_eq!((&last["state"], &last["exit_code"]), (&"done".into(), &3.into()), "{last}");
+    assert_eq!(last["dataset"]["reasons"]["rescale"], 1, "{last}");
+}
+
+/// The last line on standard error, where every line is a JSON object.
+fn last_line(arguments: &[&str]) -> serde_json::Value {
+    let output = dcmshard(arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<serde_json::Value> =
         stderr.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect();
-    let last = lines.last().expect("at least the last state");
-    assert_eq!(last["written"], 1, "{stderr}");
+    lines.last().expect("at least the last state").clone()
 }
 
 #[test]
