@@ -21,8 +21,11 @@ const AGE: &str = "087Y";
 /// The same in decimal strings.
 const NUMBER: f64 = 73.519028;
 
+type Vr = &'static [u8; 2];
+type Tags = &'static [(u16, u16)];
+
 /// Attributes of CT data sets that hold text, by Value Representation.
-const TEXTS: &[(&[u8; 2], &[(u16, u16)])] = &[
+const TEXTS: &[(Vr, Tags)] = &[
     (b"AE", &[(2, 0x16), (8, 0x54), (0x40, 1), (0x40, 0x241)]),
     (
         b"CS",
@@ -96,7 +99,7 @@ const TEXTS: &[(&[u8; 2], &[(u16, u16)])] = &[
 ];
 
 /// Attributes that hold what identifies without a letter.
-const OTHERS: &[(&[u8; 2], &str, &[(u16, u16)])] = &[
+const OTHERS: &[(Vr, &str, Tags)] = &[
     (
         b"UI",
         UID,
@@ -195,7 +198,14 @@ fn archive(folder: &Path) {
     };
     let whole = elements();
     write(0, &file(&whole));
-    // One attribute that the program reads made wrong, so that it may be told of.
+    wrong_attributes(&whole, write);
+    lost_readings(&file(&whole), write);
+    codestreams(&whole, write);
+    fs::write(below.join(format!("{CANARY}.txt")), CANARY).expect("can be written");
+}
+
+/// One attribute that the program reads made wrong, so that it may be told of.
+fn wrong_attributes(whole: &Elements, write: impl Fn(usize, &[u8])) {
     let wrong: &[((u16, u16), [u8; 2])] = &[
         ((2, 0x10), *b"UI"),
         ((8, 0x16), *b"UI"),
@@ -214,19 +224,24 @@ fn archive(folder: &Path) {
         elements.insert((8, 0x18), (*b"UI", format!("{UID}.{n}").into_bytes()));
         write(10 + n, &file(&elements));
     }
-    // Cuts, and a codestream that is none.
-    let bytes = file(&whole);
+}
+
+/// Cuts, and lengths that let the reading lose its way among the texts.
+fn lost_readings(bytes: &[u8], write: impl Fn(usize, &[u8])) {
     (0..40).for_each(|n| write(100 + n, &bytes[..bytes.len().min(140 + 173 * n)]));
-    // Lengths that let the reading lose its way among the texts.
     for (n, tag) in [(8u16, 0x80u16), (8, 0x1030), (0x10, 0x10), (0x10, 0x21B0), (0x20, 0x4000)].iter().enumerate() {
         let head = [tag.0.to_le_bytes(), tag.1.to_le_bytes()].concat();
         let at = bytes.windows(4).position(|bytes| bytes == head).expect("is there");
         for (step, length) in [1u8, 2, 3, 5, 7, 9].into_iter().enumerate() {
-            let mut bytes = bytes.clone();
+            let mut bytes = bytes.to_vec();
             bytes[at + 6] = length;
             write(200 + 10 * n + step, &bytes);
         }
     }
+}
+
+/// Compressed frames that are none.
+fn codestreams(whole: &Elements, write: impl Fn(usize, &[u8])) {
     for (n, syntax) in ["4.90", "4.80", "4.70", "4.50", "4.110", "5"].iter().enumerate() {
         let mut elements = whole.clone();
         elements.insert((2, 0x10), (*b"UI", format!("1.2.840.10008.1.2.{syntax}").into_bytes()));
@@ -240,7 +255,6 @@ fn archive(folder: &Path) {
         bytes.extend([0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
         write(300 + n, &bytes);
     }
-    fs::write(below.join(format!("{CANARY}.txt")), CANARY).expect("can be written");
 }
 
 #[test]
