@@ -25,14 +25,14 @@ static MANUFACTURER: Column =
 static MANUFACTURER_MODEL_NAME: Column = Column::new(
     "manufacturer_model_name",
     Kind::Text,
-    "Manufacturer's Model Name (0008,1090), where each of its words is in a closed vocabulary or a type number.",
+    "Manufacturer's Model Name (0008,1090), where each of its words and numbers is in a closed vocabulary.",
 );
 static BODY_PART_EXAMINED: Column =
     Column::new("body_part_examined", Kind::Text, "Body Part Examined (0018,0015), a defined term of PS3.16.");
 static CONVOLUTION_KERNEL: Column = Column::new(
     "convolution_kernel",
     Kind::Text,
-    "Convolution Kernel (0018,1210), where it is a known word or has the form of a code.",
+    "Convolution Kernel (0018,1210), its first value, where it is a known word or has the form of a code.",
 );
 static KVP: Column = Column::new("kvp", Kind::Float64, "KVP (0018,0060): peak kilovoltage, kV.");
 static X_RAY_TUBE_CURRENT_MA: Column = Column::new(

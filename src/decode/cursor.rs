@@ -121,11 +121,12 @@ impl<'a> Cursor<'a> {
     fn end_of(&self, length: u64) -> Result<u64, Stop> {
         let end = self.position.saturating_add(length);
         if let Some(total) = self.total.filter(|&total| end > total) {
-            let detail = format!("the header asks for {end} bytes, the input has {total}");
+            let detail = format!("an element from byte {} on is longer than the input of {total}", self.position);
             return Err(Fault::new(Reason::Truncated, detail).into());
         }
         if end > limits::HEADER_BYTES {
-            return Err(limits::exceeded("header bytes", end, limits::HEADER_BYTES).into());
+            let detail = format!("header bytes: at most {} are taken", limits::HEADER_BYTES);
+            return Err(Fault::new(Reason::LimitExceeded, detail).into());
         }
         Ok(end)
     }
@@ -145,6 +146,12 @@ impl<'a> Cursor<'a> {
         Ok((length != u32::MAX).then_some(length))
     }
 
+    /// A fault of the element that ends here. Where reading has lost its way, what looks like a tag or
+    /// a length is somebody's text: the place is told, never the bytes.
+    pub(crate) fn malformed(&self, what: &str) -> Stop {
+        Fault::new(Reason::MalformedHeader, format!("{what}, at byte {}", self.position)).into()
+    }
+
     /// Tag, VR and length of the data element that starts here.
     ///
     /// # Errors
@@ -159,7 +166,7 @@ impl<'a> Cursor<'a> {
         let length = match VRS.iter().find(|(known, _)| **known == vr) {
             Some((_, false)) => Some(u32::from(self.u16(encoding.big_endian)?)),
             None if !vr.iter().all(u8::is_ascii_uppercase) => {
-                return Err(Fault::new(Reason::MalformedHeader, format!("{tag} has no Value Representation")).into());
+                return Err(self.malformed("no Value Representation"));
             }
             _ => {
                 self.skip(2)?;

@@ -73,7 +73,7 @@ fn elements(bytes: &[u8], total: u64, start: u64) -> Result<FileMeta, Stop> {
         }
         let element = cursor.element_header(encoding)?;
         let Some(length) = element.length else {
-            return Err(Fault::new(Reason::MalformedHeader, format!("{} of undefined length", element.tag)).into());
+            return Err(cursor.malformed("an element of group 2 of undefined length"));
         };
         match element.tag {
             tags::TRANSFER_SYNTAX_UID => meta.transfer_syntax = uid(cursor.take(length.into())?),

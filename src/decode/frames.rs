@@ -35,6 +35,8 @@ pub(crate) struct Fragments {
     first: Vec<usize>,
     /// The input ends inside Pixel Data.
     is_cut: bool,
+    /// The sequence has its delimiter: no fragment is missing.
+    is_ended: bool,
 }
 
 impl Fragments {
@@ -42,7 +44,7 @@ impl Fragments {
     ///
     /// Which frame a fragment belongs to follows from: one frame (all of them), as many fragments as
     /// frames (one each), the basic offset table (where it names one first fragment for each frame);
-    /// in this order.
+    /// in this order. Frames that the table puts behind the last fragment are missing, the others not.
     ///
     /// # Errors
     /// Reason `malformed_header` where the items are none or fit none of these, `limit_exceeded`.
@@ -66,9 +68,15 @@ impl Fragments {
         let count = table.fragments.len();
         table.first = match frames as usize {
             1 => vec![0],
-            frames if frames == count => (0..frames).collect(),
-            frames => table.by_offsets(data, offsets, base, frames)?,
+            frames if frames == count && table.is_ended => (0..frames).collect(),
+            // Where fragments may be missing, as many as frames need not be one each.
+            frames => match table.by_offsets(data, offsets, base, frames) {
+                Err(_) if frames == count && !table.is_cut => (0..frames).collect(),
+                first => first?,
+            },
         };
+        let is_short = table.first.len() < frames as usize || table.first.last() == Some(&count);
+        table.is_cut |= is_short && !table.is_ended;
         Ok(table)
     }
 
@@ -95,8 +103,14 @@ impl Fragments {
                 self.is_cut = true;
                 Ok(None)
             }
-            (dicom_core::Tag(0xFFFE, 0xE0DD), _) => Ok(None),
-            (tag, _) => Err(Fault::new(Reason::MalformedHeader, format!("{tag} in the place of a fragment"))),
+            (dicom_core::Tag(0xFFFE, 0xE0DD), _) => {
+                self.is_ended = true;
+                Ok(None)
+            }
+            _ => {
+                let detail = format!("another element in the place of a fragment, at byte {position}");
+                Err(Fault::new(Reason::MalformedHeader, detail))
+            }
         }
     }
 
@@ -104,8 +118,9 @@ impl Fragments {
         let wrong = || {
             let detail =
                 format!("{} fragments of {frames} frames, and no offset table that parts them", self.fragments.len());
-            Fault::new(Reason::MalformedHeader, detail)
+            Fault::new(if self.is_cut { Reason::Truncated } else { Reason::MalformedHeader }, detail)
         };
+        let end = self.fragments.last().map_or(base, |last| last.offset + u64::from(last.length)) + 8;
         if table.length as usize != 4 * frames {
             return Err(wrong());
         }
@@ -115,6 +130,13 @@ impl Fragments {
         for offset in bytes.as_chunks().0 {
             // Offsets count from the first fragment's item header to a fragment's item header.
             let at = base + u64::from(u32::from_le_bytes(*offset)) + 8;
+            if at == end {
+                // So the frame before is whole, and this one has no fragment.
+                first.push(self.fragments.len());
+            }
+            if at >= end {
+                break;
+            }
             let index = self.fragments.binary_search_by_key(&at, |fragment| fragment.offset).map_err(|_| wrong())?;
             if first.last().is_some_and(|&last| last >= index) || (first.is_empty() && index != 0) {
                 return Err(wrong());

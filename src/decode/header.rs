@@ -51,6 +51,10 @@ pub(crate) struct Header {
 impl Header {
     /// Keeps a value; the first one of a place and tag is the one that counts.
     pub(crate) fn keep(&mut self, place: Place, tag: Tag, vr: [u8; 2], value: &[u8], big_endian: bool) {
+        // Values of one place come one after the other, and are at most as many as attributes are wanted.
+        if self.values.iter().rev().take_while(|kept| kept.place == place).any(|kept| kept.tag == tag) {
+            return;
+        }
         let kept = value.get(..VALUE_KEPT).unwrap_or(value);
         let Ok(start) = u32::try_from(self.bytes.len()) else { return };
         let is_double = vr == *b"FD" || (vr == *b"  " && super::wanted::is_double(tag));
@@ -80,6 +84,11 @@ impl Header {
     fn find(&self, frame: u32, tag: Tag) -> Option<(&Value, &[u8])> {
         let places = [Place::Frame(frame), Place::Shared, Place::Top];
         places.into_iter().find_map(|place| self.at(place, tag))
+    }
+
+    /// Whether any frame has a value of its own.
+    pub(crate) fn is_given_per_frame(&self, tag: Tag) -> bool {
+        self.values.iter().any(|value| matches!(value.place, Place::Frame(_)) && value.tag == tag)
     }
 
     /// The bytes of a text value without the spaces and zeros around it; `None` where nothing is left.

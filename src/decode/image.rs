@@ -58,7 +58,7 @@ impl Image {
         }
         let format = Format::of(&loaded.header)?;
         let sop_class = loaded.header.text(0, tags::SOP_CLASS_UID).or(loaded.meta.sop_class.as_deref());
-        let sop_class = sop_class.and_then(vocabulary::uid);
+        let sop_class = sop_class.and_then(vocabulary::standard_uid);
         check_form(pixel_data, syntax, &format)?;
         Ok(Image {
             sop_class,

@@ -6,11 +6,13 @@ use crate::reason::{Fault, Reason};
 pub(crate) const HEADER_BYTES: u64 = 16 << 20;
 /// Bytes of one value that is not Pixel Data.
 pub(crate) const VALUE_BYTES: u64 = 4 << 20;
-/// Data elements of a header.
+/// Data elements of a header, beside those of the functional groups.
 pub(crate) const ELEMENTS: u32 = 65_536;
+/// Data elements for each item of the functional groups, on the average.
+pub(crate) const ELEMENTS_PER_FRAME: u32 = 256;
 /// Levels of nested sequences.
 pub(crate) const DEPTH: usize = 16;
-/// Items of one sequence.
+/// Items of one sequence; functional groups have one for each frame.
 pub(crate) const ITEMS: u32 = 4_096;
 /// Rows, and Columns.
 pub(crate) const SIDE: u32 = 4_096;

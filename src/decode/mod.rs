@@ -2,8 +2,8 @@
 //!
 //! Bytes of unknown origin meet `scan` first: a small walk over the header that allocates nothing by
 //! a length of the file and knows no recursion. What it finds decides whether a codec is called at
-//! all, and on which bytes. Limits: 16 MiB of header, 65,536 elements, 16 levels, 4,096 items, 4,096
-//! rows and columns, 16,384 frames.
+//! all, and on which bytes. Limits: 16 MiB of header, 65,536 elements and 256 for each frame, 16 levels,
+//! 4,096 items, 4,096 rows and columns, 16,384 frames.
 //!
 //! ```text
 //! input -> load (file_meta, scan) -> header -> image (format, frames) -> codestream -> stored values
@@ -44,7 +44,7 @@ use std::sync::{Arc, OnceLock};
 use dicom_dictionary_std::tags;
 use ndarray::Array2;
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, Number};
 use crate::column::{Column, Facts};
 use crate::identity::Key;
 use crate::kernel::affine::Affine;
@@ -56,6 +56,7 @@ use crate::stage::Scratch;
 pub use examine::examine;
 
 use frames::Frames;
+use header::Header;
 use image::Image;
 use input::{Input, Stamp};
 use syntax::Codec;
@@ -194,7 +195,7 @@ impl Decoder {
         acquisition_columns::fill(&mut facts, image, at.frame);
         Ok(Slice {
             at: at.clone(),
-            attributes: Arc::new(attributes(image, at.frame)),
+            attributes: Arc::new(attributes(image, at.frame)?),
             pixels,
             guide: Array2::default((0, 0)),
             mask: None,
@@ -254,8 +255,13 @@ fn hash_in_pieces(input: &Input<'_>, buffer: &mut Vec<u8>) -> Result<blake3::Has
 }
 
 /// What later stages need to know, of the slice's own frame.
-fn attributes(image: &Image, frame: u32) -> Attributes {
+fn attributes(image: &Image, frame: u32) -> Result<Attributes, Fault> {
     let header = &image.header;
+    let rescale_slope = header.number(frame, tags::RESCALE_SLOPE);
+    let rescale_intercept = header.number(frame, tags::RESCALE_INTERCEPT);
+    if (rescale_slope, rescale_intercept) == (Number::Missing, Number::Missing) {
+        check_no_other_rescale(header)?;
+    }
     // With the sign of the pixels, whatever VR it was written in.
     let padding = |tag| {
         let value = header.uint16(frame, tag)?;
@@ -263,13 +269,29 @@ fn attributes(image: &Image, frame: u32) -> Attributes {
     };
     let value = padding(tags::PIXEL_PADDING_VALUE);
     let limit = padding(tags::PIXEL_PADDING_RANGE_LIMIT).or(value);
-    Attributes {
+    Ok(Attributes {
         rows: image.format.rows,
         columns: image.format.columns,
-        rescale_slope: header.number(frame, tags::RESCALE_SLOPE),
-        rescale_intercept: header.number(frame, tags::RESCALE_INTERCEPT),
+        rescale_slope,
+        rescale_intercept,
         pixel_padding: value.zip(limit).map(|(a, b)| (a.min(b), a.max(b))),
-    }
+    })
+}
+
+/// Whether a frame without Rescale Slope and Intercept may be one whose stored values are HU: that is
+/// no guess only where nothing else says how they become HU.
+///
+/// # Source
+/// PS3.3 C.11.1: a Modality LUT Sequence stands in the place of the two.
+fn check_no_other_rescale(header: &Header) -> Result<(), Fault> {
+    let detail = if header.text(0, tags::MODALITY_LUT_SEQUENCE).is_some() {
+        "a Modality LUT Sequence, expected Rescale Slope and Intercept"
+    } else if header.is_given_per_frame(tags::RESCALE_SLOPE) {
+        "other frames have Rescale Slope and Intercept, this one has not"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new(Reason::Rescale, detail))
 }
 
 /// What an input is, as its header tells.

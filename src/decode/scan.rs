@@ -36,7 +36,7 @@ pub(crate) struct Scanned {
 pub(crate) fn scan(bytes: &[u8], total: Option<u64>, start: u64, labelled: Encoding) -> Scanned {
     let cursor = Cursor::new(bytes, total, start);
     let encoding = detect(cursor.rest()).unwrap_or(labelled);
-    let mut walk = Walk { cursor, encoding, header: Header::default(), stack: Vec::new(), elements: 0 };
+    let mut walk = Walk { cursor, encoding, header: Header::default(), stack: Vec::new(), elements: 0, groups: 0 };
     let end = walk.run();
     walk.header.finish();
     Scanned { header: walk.header, encoding, end }
@@ -89,10 +89,8 @@ struct Walk<'a> {
     header: Header,
     stack: Vec<Container>,
     elements: u32,
-}
-
-fn malformed(detail: impl Into<String>) -> Stop {
-    Stop::Broken(Fault::new(Reason::MalformedHeader, detail))
+    /// Items of the functional groups sequences so far.
+    groups: u32,
 }
 
 impl Walk<'_> {
@@ -104,8 +102,9 @@ impl Walk<'_> {
             }
             let element = self.cursor.element_header(self.encoding)?;
             self.elements += 1;
-            if self.elements > limits::ELEMENTS {
-                return Err(limits::exceeded("elements", self.elements.into(), limits::ELEMENTS.into()).into());
+            let most = limits::ELEMENTS + self.groups * limits::ELEMENTS_PER_FRAME;
+            if self.elements > most {
+                return Err(limits::exceeded("elements", self.elements.into(), most.into()).into());
             }
             match self.stack.last().map(|container| container.is_sequence) {
                 Some(true) => self.item(element)?,
@@ -123,7 +122,7 @@ impl Walk<'_> {
     fn close_finished(&mut self) -> Result<(), Stop> {
         while let Some(end) = self.stack.last().and_then(|container| container.end) {
             if self.cursor.position() > end {
-                return Err(malformed("an element ends outside of its item"));
+                return Err(self.cursor.malformed("an element ends outside of its item"));
             }
             if self.cursor.position() < end {
                 break;
@@ -160,8 +159,11 @@ impl Walk<'_> {
             (Tag(0, 0), Some(0)) => return Ok(true),
             (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: true })?,
             (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: false })?,
-            (tags::CONTRAST_BOLUS_AGENT_SEQUENCE | tags::DIRECTORY_RECORD_SEQUENCE, length) if length != Some(0) => {
-                // That they are there is all that is asked of these two.
+            (
+                tags::CONTRAST_BOLUS_AGENT_SEQUENCE | tags::DIRECTORY_RECORD_SEQUENCE | tags::MODALITY_LUT_SEQUENCE,
+                length,
+            ) if length != Some(0) => {
+                // That they are there is all that is asked of these.
                 self.header.keep(Place::Top, tag, *b"CS", b"1", false);
                 self.value(element, None)?;
             }
@@ -179,9 +181,11 @@ impl Walk<'_> {
                     self.close();
                     Ok(())
                 }
-                _ => Err(malformed("an item delimiter in an item of defined length")),
+                _ => Err(self.cursor.malformed("an item delimiter in an item of defined length")),
             },
-            (_, ITEM | SEQUENCE_DELIMITER) => Err(malformed("an item or sequence delimiter between elements")),
+            (_, ITEM | SEQUENCE_DELIMITER) => {
+                Err(self.cursor.malformed("an item or sequence delimiter between elements"))
+            }
             (Role::Group(place), tag) if wanted::is_macro(tag) => self.open(element, Role::Macro(place)),
             (Role::Macro(place), _) => self.value(element, Some(place)),
             _ => self.value(element, None),
@@ -193,11 +197,12 @@ impl Walk<'_> {
         let Some(length) = element.length.map(u64::from) else { return self.open(element, Role::Other) };
         self.check_end(length)?;
         if element.tag.0 == 0xFFFE {
-            return Err(malformed(format!("{} outside of a sequence", element.tag)));
+            return Err(self.cursor.malformed("an item outside of a sequence"));
         }
         let is_sequence = element.vr == *b"SQ" || element.vr == *b"  " || element.vr == *b"UN";
         if length > limits::VALUE_BYTES && !is_sequence {
-            return Err(limits::exceeded("bytes of a value", length, limits::VALUE_BYTES).into());
+            let detail = format!("bytes of a value: at most {} are taken", limits::VALUE_BYTES);
+            return Err(Fault::new(Reason::LimitExceeded, detail).into());
         }
         match place.filter(|_| wanted::is_wanted(element.tag) && element.vr != *b"SQ") {
             Some(place) if length <= limits::VALUE_BYTES => {
@@ -213,7 +218,7 @@ impl Walk<'_> {
     fn open(&mut self, element: ElementHeader, role: Role) -> Result<(), Stop> {
         let outside = self.encoding;
         if element.tag.0 == 0xFFFE {
-            return Err(malformed(format!("{} outside of a sequence", element.tag)));
+            return Err(self.cursor.malformed("an item outside of a sequence"));
         }
         if element.vr == *b"UN" {
             self.encoding = IMPLICIT_LE;
@@ -233,12 +238,20 @@ impl Walk<'_> {
                 return Ok(());
             }
             ITEM => {}
-            tag => return Err(malformed(format!("{tag} in the place of an item"))),
+            _ => return Err(self.cursor.malformed("another element in the place of an item")),
         }
         let place = sequence.items;
         sequence.items += 1;
-        if sequence.items > limits::ITEMS {
-            return Err(limits::exceeded("items of a sequence", sequence.items.into(), limits::ITEMS.into()).into());
+        // A frame has an item, and brings its elements with it.
+        let (items, most) = match sequence.role {
+            Role::Groups { .. } => {
+                self.groups += 1;
+                (self.groups, limits::FRAMES + 1)
+            }
+            _ => (sequence.items, limits::ITEMS),
+        };
+        if items > most {
+            return Err(limits::exceeded("items of a sequence", items.into(), most.into()).into());
         }
         let role = match sequence.role {
             Role::Groups { shared: true } => Role::Group(Place::Shared),
@@ -248,7 +261,7 @@ impl Walk<'_> {
         };
         match (sequence.is_raw, element.length) {
             (true, Some(length)) => self.cursor.skip(length.into()),
-            (true, None) => Err(malformed("a fragment of undefined length")),
+            (true, None) => Err(self.cursor.malformed("a fragment of undefined length")),
             (false, length) => {
                 let end = length.map(u64::from).map(|length| self.check_end(length)).transpose()?;
                 self.push(Container { role, is_sequence: false, is_raw: false, end, items: 0, outside })
@@ -269,7 +282,9 @@ impl Walk<'_> {
     fn check_end(&self, length: u64) -> Result<u64, Stop> {
         let end = self.cursor.position().saturating_add(length);
         match self.stack.iter().rev().find_map(|container| container.end) {
-            Some(limit) if end > limit => Err(malformed("an element is longer than the item that holds it")),
+            Some(limit) if end > limit => {
+                Err(self.cursor.malformed("an element is longer than the item that holds it"))
+            }
             _ => Ok(end),
         }
     }

@@ -83,23 +83,23 @@ impl DataSet {
 }
 
 /// What differs from CT to CT in tests.
-pub(crate) struct Ct {
+pub(crate) struct Ct<'a> {
     pub(crate) rows: u16,
     pub(crate) columns: u16,
     pub(crate) bits: (u16, u16, u16),
     pub(crate) is_signed: bool,
     pub(crate) photometric: &'static str,
-    pub(crate) frames: Option<&'static str>,
+    pub(crate) frames: Option<&'a str>,
 }
 
-impl Default for Ct {
+impl Default for Ct<'_> {
     /// 2x3 signed pixels of 16 bits.
-    fn default() -> Ct {
+    fn default() -> Self {
         Ct { rows: 2, columns: 3, bits: (16, 16, 15), is_signed: true, photometric: "MONOCHROME2", frames: None }
     }
 }
 
-impl Ct {
+impl Ct<'_> {
     /// Everything up to Pixel Data.
     pub(crate) fn data_set(&self, encoding: Encoding) -> DataSet {
         let mut set = DataSet::new(encoding);

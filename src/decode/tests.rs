@@ -458,3 +458,173 @@ fn a_deflated_input_of_frames_has_them_all() {
     deflated.write_all(&whole[data_set..]).expect("to memory");
     check_enhanced(&memory(file("1.2.840.10008.1.2.1.99", &deflated.finish().expect("to memory"))));
 }
+
+fn fault(bytes: Vec<u8>) -> Fault {
+    decode(bytes).map(|_| ()).expect_err("no slice")
+}
+
+#[test]
+fn a_modality_lut_in_the_place_of_rescale_is_not_ignored() {
+    let with_table = |encoding, keep: &[Tag]| {
+        let mut table = DataSet::new(encoding);
+        table.put(Tag(0x0028, 0x3006), "OW", &[0; 8]);
+        let mut set = without(&Ct::default().data_set(encoding), keep);
+        set.sequence(tags::MODALITY_LUT_SEQUENCE, &[table]).put(tags::PIXEL_DATA, "OW", &[0; 12]);
+        file(super::syntax::native(encoding).uid, &set.bytes)
+    };
+    for encoding in [EXPLICIT_LE, IMPLICIT_LE] {
+        let found = fault(with_table(encoding, &[tags::RESCALE_SLOPE, tags::RESCALE_INTERCEPT]));
+        assert_eq!((found.reason, found.detail.contains("Modality LUT Sequence")), (Reason::Rescale, true));
+        // A linear rescale beside it is the one that counts.
+        assert_eq!(decode(with_table(encoding, &[])).expect("decodes").attributes.rescale_slope, Number::Value(1.0));
+    }
+    // Nothing says anything: that is for hu_window to judge.
+    let mut set = without(&Ct::default().data_set(EXPLICIT_LE), &[tags::RESCALE_SLOPE, tags::RESCALE_INTERCEPT]);
+    set.sequence(tags::MODALITY_LUT_SEQUENCE, &[]).put(tags::PIXEL_DATA, "OW", &[0; 12]);
+    let slice = decode(file("1.2.840.10008.1.2.1", &set.bytes)).expect("decodes");
+    assert_eq!(slice.attributes.rescale_slope, Number::Missing);
+}
+
+/// The data set without these elements, found by their bytes.
+fn without(set: &DataSet, tags: &[Tag]) -> DataSet {
+    let mut set = set.clone();
+    for tag in tags {
+        let head = [set.u16(tag.0), set.u16(tag.1)].concat();
+        let at = set.bytes.windows(4).position(|bytes| bytes == head).expect("is there");
+        let length = usize::from(set.bytes[at + if set.encoding.explicit { 6 } else { 4 }]);
+        set.bytes.drain(at..at + 8 + length);
+    }
+    set
+}
+
+/// Frames of one pixel, each with its own rescale and position where `item` gives one.
+fn frames_of(count: usize, item: impl Fn(usize) -> Option<[&'static str; 2]>) -> Vec<u8> {
+    let frames = count.to_string();
+    let image = Ct { rows: 1, columns: 1, frames: Some(&frames), ..Ct::default() };
+    let mut set = without(&image.data_set(EXPLICIT_LE), &[tags::RESCALE_SLOPE, tags::RESCALE_INTERCEPT]);
+    let items = (0..count).map_while(|frame| {
+        let mut group = DataSet::new(EXPLICIT_LE);
+        if let Some([slope, intercept]) = item(frame) {
+            let mut rescale = DataSet::new(EXPLICIT_LE);
+            rescale.text(tags::RESCALE_INTERCEPT, "DS", intercept).text(tags::RESCALE_SLOPE, "DS", slope);
+            group.sequence(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, &[rescale]);
+        }
+        let mut plane = DataSet::new(EXPLICIT_LE);
+        plane.text(tags::IMAGE_POSITION_PATIENT, "DS", &format!("0\\0\\{frame}"));
+        // As many elements as scanners write into an item.
+        (0..100).for_each(|n| {
+            plane.put(Tag(0x0021, 0x1000 + n), "LO", b"");
+        });
+        group.sequence(tags::PLANE_POSITION_SEQUENCE, &[plane]);
+        Some(group)
+    });
+    let items: Vec<DataSet> = items.collect();
+    set.sequence(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, &items);
+    set.put(tags::PIXEL_DATA, "OW", &vec![0; 2 * count]);
+    file("1.2.840.10008.1.2.1", &set.bytes)
+}
+
+#[test]
+fn a_frame_without_the_rescale_that_its_siblings_have_is_not_guessed() {
+    let input = memory(frames_of(3, |frame| (frame != 1).then_some(["2", "-1000"])));
+    for frame in [0, 2] {
+        let slice = decode_frame(&input, frame).expect("decodes");
+        assert_eq!(slice.attributes.rescale_intercept, Number::Value(-1000.0));
+    }
+    let found = decode_frame(&input, 1).map(|_| ()).expect_err("no rescale");
+    assert_eq!((found.reason, found.detail.contains("other frames")), (Reason::Rescale, true));
+}
+
+#[test]
+fn several_rescale_values_are_no_number() {
+    let slice = decode(frames_of(1, |_| Some(["1\\1", "0"]))).expect("decodes");
+    assert_eq!(slice.attributes.rescale_slope, Number::Invalid);
+}
+
+#[test]
+fn thousands_of_frames_with_their_own_groups_are_no_attack() {
+    let input = memory(frames_of(5_000, |_| Some(["1", "-1024"])));
+    let slice = decode_frame(&input, 4_999).expect("decodes");
+    assert_eq!(slice.facts.get("image_position_patient"), Some(&Value::ListFloat64(vec![0.0, 0.0, 4999.0])));
+}
+
+#[test]
+fn values_written_many_times_are_kept_once() {
+    let mut plane = DataSet::new(EXPLICIT_LE);
+    plane.text(tags::IMAGE_POSITION_PATIENT, "DS", "1\\2\\3");
+    (0..50_000).for_each(|_| {
+        plane.text(tags::IMAGE_POSITION_PATIENT, "DS", "9\\9\\9");
+    });
+    let mut group = DataSet::new(EXPLICIT_LE);
+    group.sequence(tags::PLANE_POSITION_SEQUENCE, &[plane]);
+    let mut set = Ct::default().data_set(EXPLICIT_LE);
+    set.sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, &[group]).put(tags::PIXEL_DATA, "OW", &[0; 12]);
+    let bytes = file("1.2.840.10008.1.2.1", &set.bytes);
+    assert!(ct(&bytes).bytes_per_slice < 200_000 + bytes.len() as u64);
+    let slice = decode(bytes).expect("decodes");
+    assert_eq!(slice.facts.get("image_position_patient"), Some(&Value::ListFloat64(vec![1.0, 2.0, 3.0])));
+}
+
+#[test]
+fn frames_without_items_of_their_own_have_the_shared_values() {
+    let mut bytes = enhanced();
+    let frames = bytes.windows(6).position(|head| head == [0x28, 0, 8, 0, b'I', b'S']).expect("Number of Frames");
+    bytes[frames + 8] = b'3';
+    let at = bytes.len() - 12;
+    assert_eq!(bytes[at..at + 4], [8, 0, 0, 0]);
+    bytes[at] = 12;
+    bytes.extend([5, 0, 6, 0]);
+    let slice = decode_frame(&memory(bytes), 2).map(|slice| (values(&slice), slice)).expect("decodes");
+    assert_eq!(slice.0, [5, 6]);
+    assert_eq!(slice.1.attributes.rescale_slope, Number::Value(1.0));
+    assert_eq!(slice.1.facts.get("pixel_spacing_column_mm"), Some(&Value::Float64(0.25)));
+    assert_eq!(slice.1.facts.get("image_position_patient"), Some(&Value::ListFloat64(vec![1.0, 2.0, 7.5])));
+}
+
+#[test]
+fn a_cut_file_of_compressed_frames_gives_the_whole_ones() {
+    let frame = |low: u8| {
+        let words: Vec<u8> = [2u32, 64, 68].into_iter().chain([0; 13]).flat_map(u32::to_le_bytes).collect();
+        [&words[..], &[1, 0, 0, 128, 1, low, low, 128]].concat()
+    };
+    let (a, b, c) = (frame(1), frame(2), frame(3));
+    let image = Ct { rows: 1, columns: 2, frames: Some("3"), ..Ct::default() };
+    let starts = [0, 8 + a.len() as u32, 24 + (a.len() + b.len()) as u32];
+    let mut set = image.data_set(EXPLICIT_LE);
+    let (b1, b2) = b.split_at(10);
+    set.fragments(&starts, &[&a, b1, b2, &c]);
+    let whole = file("1.2.840.10008.1.2.5", &set.bytes);
+    // Inside the last frame; at its end; inside the frame before; between the two fragments of that.
+    let tail = 8 + c.len() + 8;
+    for (cut, good) in [(12, 2), (8, 3), (tail, 2), (tail + 3, 1), (tail + b2.len() + 8, 1)] {
+        let input = memory(whole[..whole.len() - cut].to_vec());
+        for frame in 0..3 {
+            match decode_frame(&input, frame) {
+                Ok(slice) => assert_eq!((values(&slice)[0], frame < good), (i64::from(frame) + 1, true), "cut {cut}"),
+                Err(fault) => {
+                    let expected = matches!(fault.reason, Reason::Truncated | Reason::FrameMissing);
+                    assert!(frame >= good && expected, "cut {cut}, frame {frame}: {fault}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn details_tell_places_and_not_the_bytes_there() {
+    // Reading has lost its way in somebody's name: its bytes stand where a tag, a VR or a length should.
+    for name in [&b"DOE^JOHN"[..], b"DOE^LOHN", b"\xFE\xFFDOE^JOHN", b"DO\xFF\xFFUN  JOHNJOHN", b"DOE^UT\0\0JOHN"] {
+        for vr in ["SQ", "LO"] {
+            let mut set = Ct::default().data_set(EXPLICIT_LE);
+            set.head(Tag(0x0029, 0x1001), vr, if vr == "SQ" { u32::MAX } else { 0 });
+            set.bytes.extend(name);
+            set.bytes.extend([0; 40]);
+            let Examined::Not(fault) = look(&file("1.2.840.10008.1.2.1", &set.bytes)) else { panic!("no CT") };
+            let detail = fault.detail.to_ascii_uppercase();
+            let number = u32::from_le_bytes(*b"JOHN").to_string();
+            for leak in ["4F44", "DOE", "JOHN", "4A4F", "4F4A", &number] {
+                assert!(!detail.contains(leak), "{detail}");
+            }
+        }
+    }
+}

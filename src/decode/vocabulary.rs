@@ -251,7 +251,6 @@ const MODEL_WORDS: &[&str] = &[
     "Big",
     "Bore",
     "iCT",
-    "Elite",
     "Ingenuity",
     "IQon",
     "Spectral",
@@ -284,7 +283,6 @@ const MODEL_WORDS: &[&str] = &[
     "Radix",
     "uCT",
     "NeuViz",
-    "Prime",
     "Glory",
     "CereTom",
     "BodyTom",
@@ -300,9 +298,25 @@ const MODEL_WORDS: &[&str] = &[
     "Helicat",
     "AcQSim",
     "PQ",
-    "Ultra",
-    "Evolution",
     "Tomoscan",
+    "slice",
+];
+
+/// Letters that stand for a variant in the names of CT scanners.
+const MODEL_VARIANTS: &[&str] =
+    &["A", "AS", "DS", "E", "FX", "I", "LX", "NX", "P", "QXi", "RT", "S", "SL", "SP", "VX", "X", "XR", "XT"];
+
+/// Numbers in the names of CT scanners: slices, and the makers' own. A year, a date or an id is none.
+const MODEL_NUMBERS: &[&str] = &[
+    "1", "2", "3", "4", "6", "8", "10", "16", "20", "24", "32", "40", "50", "60", "64", "80", "128", "160", "256",
+    "320", "384", "510", "520", "528", "530", "540", "550", "560", "570", "580", "590", "640", "660", "670", "680",
+    "690", "710", "728", "750", "760", "780", "820", "840", "850", "860", "960", "968", "5000", "6000", "8000", "9000",
+];
+
+/// Kernels that are called by letters alone.
+const KERNEL_LETTERS: &[&str] = &[
+    "A", "B", "C", "D", "E", "F", "L", "EA", "EB", "EC", "SA", "SB", "SC", "SD", "UA", "UB", "UC", "UD", "YA", "YB",
+    "YC", "YD", "YE",
 ];
 
 fn word(text: &[u8], vocabulary: &[&'static str]) -> Option<&'static str> {
@@ -337,40 +351,60 @@ pub(crate) fn image_type_value(text: &[u8]) -> &'static str {
     word(text, IMAGE_TYPE_VALUES).unwrap_or("OTHER")
 }
 
-/// A reconstruction kernel: a word of the vocabulary, or a code such as `H31s`, `Br40d`, `FC21`,
-/// `UB`: letters (at most 3), digits (at most 3), letters (at most 2), with a mark of strength.
-/// Upper and lower case are kept: they differ in meaning.
+/// A reconstruction kernel: the first value, where it is a word of the vocabulary or a code such as
+/// `H31s`, `Br40d`, `FC21`, `UB`, `11`, with a mark of strength. Upper and lower case are kept: they
+/// differ in meaning.
 pub(crate) fn convolution_kernel(text: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(text).ok()?;
+    let text = std::str::from_utf8(text.split(|&byte| byte == b'\\').next()?).ok()?.trim();
     let known = KERNELS.iter().any(|known| known.eq_ignore_ascii_case(text));
     (known || is_kernel_code(text)).then(|| text.to_owned())
 }
 
-/// Whether every letter of a kernel's code is spoken for. Two letters alone pass, three do not: no
-/// name does.
+/// Whether every letter of a kernel's code is spoken for: one of the list, two digits, `FC` or `FL` and
+/// two digits, or a body region, a style, two digits and a dose. No name, age or id has these forms.
 fn is_kernel_code(text: &str) -> bool {
     let text = text.trim_end_matches(['+', '-']);
-    let letters = text.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    let digits = letters.trim_start_matches(|c: char| c.is_ascii_digit());
-    let (first, number, last) = (text.len() - letters.len(), letters.len() - digits.len(), digits.len());
-    let last_is_letters = digits.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let code = first <= 3 && (1..=3).contains(&number) && last <= 2 && last_is_letters;
-    code || ((1..=2).contains(&first) && number == 0 && last == 0)
+    let digits = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_digit);
+    match text.as_bytes() {
+        _ if KERNEL_LETTERS.contains(&text) => true,
+        [b'F', b'C' | b'L', number @ ..] | number @ [_, _] if number.len() == 2 && digits(number) => true,
+        [region, rest @ ..] if b"ABCDEHIJKQSTU".contains(region) => {
+            let rest = match rest {
+                [style, rest @ ..] if b"cefhlnpruv".contains(style) => rest,
+                rest => rest,
+            };
+            match rest {
+                [a, b] => digits(&[*a, *b]),
+                [a, b, dose] => digits(&[*a, *b]) && b"dfhmnsu".contains(dose),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
 }
 
-/// The model of a scanner, where each of its words is in the vocabulary or a type number (at most 3
-/// letters beside digits, or at most 2 letters).
+/// The model of a scanner, where its first word is in the vocabulary, and each of the others too, or a
+/// variant or number of the lists; two numbers at most.
 pub(crate) fn manufacturer_model_name(text: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;
-    let known = |word: &str| MODEL_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)) || is_type_number(word);
-    let words = text.split([' ', '-', '/', '+', '_']).filter(|word| !word.is_empty());
-    (text.len() <= 32 && !text.is_empty() && words.into_iter().all(known)).then(|| text.to_owned())
+    let mut words = text.split([' ', '-', '/', '+', '_']).filter(|word| !word.is_empty());
+    let in_list = |list: &[&str], word: &str| list.iter().any(|known| known.eq_ignore_ascii_case(word));
+    let is_type = |word: &str| in_list(MODEL_VARIANTS, word) || is_model_number(word);
+    let known = |word: &str| in_list(MODEL_WORDS, word) || is_type(word);
+    let first = words.next().is_some_and(|word| in_list(MODEL_WORDS, word));
+    let numbers = words.clone().filter(|word| is_model_number(word)).count();
+    (first && text.len() <= 32 && numbers <= 2 && words.all(known)).then(|| text.to_owned())
 }
 
-fn is_type_number(word: &str) -> bool {
-    let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
-    let digits = word.bytes().filter(u8::is_ascii_digit).count();
-    letters + digits == word.len() && digits <= 4 && (letters <= 2 || (letters <= 3 && digits > 0))
+/// A number of the list, with `CT` in front or a letter behind.
+fn is_model_number(word: &str) -> bool {
+    let number = word.strip_prefix("CT").unwrap_or(word);
+    MODEL_NUMBERS.contains(&number.strip_suffix(|c: char| c.is_ascii_uppercase()).unwrap_or(number))
+}
+
+/// A UID of the DICOM standard, which is nobody's own.
+pub(crate) fn standard_uid(text: &[u8]) -> Option<String> {
+    uid(text).filter(|uid| uid.starts_with("1.2.840.10008."))
 }
 
 /// A UID: digits and points, at most 64.
@@ -388,7 +422,7 @@ mod tests {
         for kernel in ["H31s", "B30f", "Br40d", "STANDARD", "BONEPLUS", "FC21", "UB", "D", "STD+", "I70f", "11"] {
             assert_eq!(convolution_kernel(kernel.as_bytes()), Some(kernel.into()));
         }
-        for text in ["Doe", "DOE^JOHN", "DOE1234", "H31s DOE", "", "Smith"] {
+        for text in ["Doe", "DOE^JOHN", "DOE1234", "H31s DOE", "", "Smith", "\\B30f"] {
             assert_eq!(convolution_kernel(text.as_bytes()), None, "{text}");
         }
         for model in
@@ -406,5 +440,36 @@ mod tests {
         assert_eq!(manufacturer(b"Siemens Healthineers"), "SIEMENS");
         assert_eq!(manufacturer(b"St. Mary's Hospital"), "other");
         assert_eq!(uid(b"1.2/../3"), None);
+        assert_eq!(standard_uid(b"1.2.840.10008.5.1.4.1.1.2"), Some("1.2.840.10008.5.1.4.1.1.2".into()));
+        assert_eq!(standard_uid(b"1.2.840.113619.2.5"), None);
+    }
+
+    #[test]
+    fn names_dates_ages_and_ids_are_no_model_and_no_kernel() {
+        for text in
+            ["1945-03-12", "19 45 03 12", "12/03/45", "1234-5678", "Li Wu", "J D 1945", "CT 1945", "CT 03 12 45"]
+        {
+            assert_eq!(manufacturer_model_name(text.as_bytes()), None, "{text}");
+        }
+        for text in ["Li", "Wu", "JD", "DOE12", "087Y", "45F", "Jo45ab", "1945", "123", "F1"] {
+            assert_eq!(convolution_kernel(text.as_bytes()), None, "{text}");
+        }
+        for model in [
+            "Sensation 64",
+            "Brilliance iCT 256",
+            "uCT 760",
+            "LightSpeed VCT",
+            "Aquilion ONE",
+            "iCT 128",
+            "Mx8000 IDT 16",
+        ] {
+            assert_eq!(manufacturer_model_name(model.as_bytes()), Some(model.into()));
+        }
+    }
+
+    #[test]
+    fn the_first_of_several_kernels_counts() {
+        assert_eq!(convolution_kernel(b"Br40d\\3"), Some("Br40d".into()));
+        assert_eq!(convolution_kernel(b"Doe\\B30f"), None);
     }
 }
