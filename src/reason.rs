@@ -105,7 +105,7 @@ reasons! {
         => "Check Rescale Slope and Intercept at the source." HuRange = "hu_range",
         /// `seed` only: the windowed image has no foreground, so there is no contour.
         => "Use recipe `head`, which keeps such slices." NoContour = "no_contour",
-        /// `seed` only: the largest contour has fewer than the 5 points an ellipse needs.
+        /// `seed` only: the largest contour has fewer than 5 points, or points that no ellipse fits.
         => "Use recipe `head`, which keeps such slices." ContourTooShort = "contour_too_short",
         /// `seed` only: the turned image is empty.
         => "Use recipe `head`, which keeps such slices." EmptyAfterTilt = "empty_after_tilt",

@@ -1,5 +1,5 @@
-//! The image kernels: ndarray views in, ndarray views out. No kernel allocates more than its
-//! result, touches a file or knows a recipe.
+//! The image kernels: ndarray views in, ndarray views out. No kernel touches a file or knows a
+//! recipe, and none keeps anything from one call to the next.
 //!
 //! Every kernel has a plain reference version in its tests and a property test that both agree.
 
