@@ -151,9 +151,6 @@ fn run_fed(
     let mut records = walked.existing;
     records.extend(committed.records);
     manifest::publish(line.folder, &recipe_hash, line.key_id, records)?;
-    if let Some(code) = cancel.requested() {
-        return Err(Error::Interrupted(code));
-    }
     tally.check()?;
     Ok(tally)
 }
@@ -161,6 +158,10 @@ fn run_fed(
 /// Starts all threads and waits for them. What a panicking thread would have returned is missing
 /// then; its bomb has recorded the error.
 fn run_threads(
+    if let Some(code) = cancel.requested() {
+        // No manifest: it would lack the shards that this run has not walked past.
+        return Err(Error::Interrupted(code));
+    }
     shared: &Shared<'_>,
     feed: impl FnOnce(&mut dyn FnMut(Result<ShardPlan, Error>) -> bool) + Send,
 ) -> (Walked, Committed) {

@@ -115,6 +115,7 @@ fn an_interrupted_run_leaves_whole_shards_and_the_same_command_continues() -> Te
     assert!(so_far.iter().all(|(name, hash)| whole[name] == *hash));
     assert_eq!(leftovers(out.path()), 0);
 
+    assert!(!out.path().join("manifest").exists(), "a manifest lists what a whole plan came to");
     convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
     assert_eq!(hashes(out.path()), whole);
     Ok(())
@@ -137,6 +138,7 @@ fn a_whole_data_set_keeps_its_manifest_when_the_next_run_is_interrupted_at_once(
     assert_eq!(crate::shards::hashes(&out.path().join("manifest")), before);
     Ok(())
 }
+#[test]
 
 fn a_thread_of_the_runner_that_panics_ends_the_run() -> Tested {
     let inputs = inputs(3 * line::SHARD, 6);
