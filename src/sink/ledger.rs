@@ -72,8 +72,18 @@ pub fn publish(
 /// # Errors
 /// As [`table::read`]; [`Error::Verify`] also for a word outside the vocabulary.
 pub fn read(path: &Path) -> Result<Vec<LedgerRow>, Error> {
-    from_batch(&table::read(path)?.rows)
-        .map_err(|problem| Error::Verify(format!("{} is no ledger part: {problem}", path.display())))
+    read_part(path).map(|(rows, _)| rows)
+}
+
+/// Reads a ledger part and the key-value metadata of its file.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_part(path: &Path) -> Result<(Vec<LedgerRow>, BTreeMap<String, String>), Error> {
+    let table = table::read(path)?;
+    let rows = from_batch(&table.rows)
+        .map_err(|problem| Error::Verify(format!("{} is no ledger part: {problem}", path.display())))?;
+    Ok((rows, table.metadata))
 }
 
 fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, Error> {

@@ -17,7 +17,6 @@ use crate::reason::Class;
 use crate::sink::dataset::{DATASET_NAME, DatasetFile, sha256_of};
 use crate::sink::ledger::{self, LedgerRow, Tally};
 use crate::sink::shard::{KEY_ID, RECIPE_HASH, ROWS, SHARD_BYTES, SHARD_SHA256, ShardId};
-use crate::sink::table;
 
 use self::read::{Manifest, length, read_json, read_shard};
 
@@ -254,8 +253,7 @@ impl Check<'_> {
     /// A shard's ledger part: one row for each planned slice, in order.
     fn ledger_part(&mut self, id: &ShardId, part: &[PlannedInput]) -> Result<Option<Expected>, Error> {
         let name = id.ledger_name();
-        let Some(rows) = self.read(&name, ledger::read)? else { return Ok(None) };
-        let Some(metadata) = self.read(&name, |path| Ok(table::read(path)?.metadata))? else { return Ok(None) };
+        let Some((rows, metadata)) = self.read(&name, ledger::read_part)? else { return Ok(None) };
         self.metadata(&name, id, &metadata);
         let slices = part.iter().flat_map(|input| (0..input.frames).map(move |frame| (input, frame)));
         let planned =

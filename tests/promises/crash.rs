@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use dcmshard::reason::Class;
+
 use crate::cli::dcmshard;
 use crate::line::{self, Tested, convert, inputs, leftovers, options, shards};
 use crate::made::{Ct, key};
@@ -128,5 +130,19 @@ fn a_shard_without_its_end_or_its_ledger_part_is_made_again() -> Tested {
     std::fs::write(out.path().join("ledger/g000001/part-00000001.parquet"), b"PAR1")?;
     convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
     assert_eq!(line::hashes(out.path()), whole);
+    Ok(())
+}
+
+#[test]
+fn a_ledger_part_without_its_shard_does_not_stand_in_the_way_when_an_input_has_changed() -> Tested {
+    let mut inputs = inputs(2 * line::SHARD, usize::MAX);
+    let out = tempfile::tempdir()?;
+    let before = convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
+    // As a kill between the two publishes leaves it; then an input loses its pixels.
+    fs::remove_file(out.path().join("data/g000001/part-00000001.parquet"))?;
+    inputs[line::SHARD + 3] = inputs[line::SHARD + 3][..900].into();
+    let after = convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
+    assert_eq!((before.of(Class::Rejected), after.of(Class::Rejected)), (1, 2));
+    assert_eq!(leftovers(out.path()), 0);
     Ok(())
 }
