@@ -62,7 +62,7 @@ pub struct Planner<'a> {
     examined: VecDeque<(Found, Examined)>,
     counts: PlanCounts,
     ended: bool,
-    cancel: Cancel,
+    cancels: Vec<Cancel>,
 }
 
 /// Where the next segment goes.
@@ -110,7 +110,7 @@ impl<'a> Planner<'a> {
             examined: VecDeque::new(),
             counts: PlanCounts::default(),
             ended: false,
-            cancel: Cancel::default(),
+            cancels: Vec::new(),
         })
     }
 
@@ -124,7 +124,7 @@ impl<'a> Planner<'a> {
     /// The same planner, which soon after `cancel` asks for the end has no next segment: what is
     /// not committed then is planned by the next run.
     pub fn heeding(mut self, cancel: &Cancel) -> Planner<'a> {
-        self.cancel = cancel.clone();
+        self.cancels.push(cancel.clone());
         self
     }
 
@@ -215,7 +215,7 @@ impl<'a> Planner<'a> {
     }
 
     fn asked_to_end(&self) -> bool {
-        self.cancel.requested().is_some()
+        self.cancels.iter().any(|cancel| cancel.requested().is_some())
     }
 
     /// Takes new inputs from the walk and examines them; false when the walk has ended.

@@ -2,9 +2,9 @@
 
 use crossbeam_channel::{Receiver, Sender, select_biased};
 
-use super::Shared;
 use super::permits;
 use super::stop::{Bomb, Stopped};
+use super::{Shared, Walk};
 use crate::error::Error;
 use crate::plan::Segment;
 use crate::sink::ledger::Tally;
@@ -70,10 +70,10 @@ pub(super) struct Walker<'a> {
 
 impl Walker<'_> {
     /// Walks all missing shards; ends early when the run does, or is asked to.
-    pub(super) fn run(self, feed: impl FnOnce(&mut dyn FnMut(Result<ShardPlan, Error>) -> bool)) -> Walked {
+    pub(super) fn run(self, feed: impl FnOnce(&Shared<'_>, &mut Walk<'_>)) -> Walked {
         let _bomb = Bomb { stop: &self.shared.stop, thread: "walker" };
         let mut walked = Walked::default();
-        feed(&mut |shard| match shard {
+        feed(self.shared, &mut |shard| match shard {
             Ok(shard) => self.shared.cancel.requested().is_none() && self.walk(shard, &mut walked).is_ok(),
             Err(error) => {
                 self.shared.stop.fail(error);

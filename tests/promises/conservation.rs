@@ -122,7 +122,6 @@ fn an_interrupted_run_leaves_whole_shards_and_the_same_command_continues() -> Te
 }
 
 #[test]
-#[test]
 fn a_whole_data_set_keeps_its_manifest_when_the_next_run_is_interrupted_at_once() -> Tested {
     let inputs = inputs(2 * line::SHARD, 6);
     let out = tempfile::tempdir()?;
@@ -138,8 +137,8 @@ fn a_whole_data_set_keeps_its_manifest_when_the_next_run_is_interrupted_at_once(
     assert_eq!(crate::shards::hashes(&out.path().join("manifest")), before);
     Ok(())
 }
-#[test]
 
+#[test]
 fn a_thread_of_the_runner_that_panics_ends_the_run() -> Tested {
     let inputs = inputs(3 * line::SHARD, 6);
     let pipeline = Pipeline::new(&Recipe::head(), &key());
