@@ -30,6 +30,8 @@ pub struct Segment {
     /// What was found: `found` counts its slices and the inputs that it does not plan; of these it
     /// holds the classes and reasons. With those of its slices it balances.
     pub tally: Tally,
+    /// Bytes that the planner holds until the run ends, as of now: they grow with every input.
+    pub index_bytes: u64,
     pub(super) first_ordinal: u64,
     pub(super) paths: Paths,
     pub(super) inputs: Vec<(PlannedInput, PathAt)>,

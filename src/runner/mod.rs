@@ -93,7 +93,10 @@ pub fn run(
     let feed = |shared: &Shared<'_>, walk: &mut Walk<'_>| {
         while let Some(segment) = next_segment(shared, &segments) {
             let go_on = match segment {
-                Ok(segment) => ShardPlan::of(&segment).all(|shard| walk(Ok(shard))),
+                Ok(segment) => {
+                    shared.permits.set_aside(segment.index_bytes);
+                    ShardPlan::of(&segment).all(|shard| walk(Ok(shard)))
+                }
                 Err(error) => walk(Err(error)),
             };
             if !go_on {
@@ -104,9 +107,6 @@ pub fn run(
     run_fed(line, feed, counters, cancel)
 }
 
-/// As [`run`], for planned shards one by one: any shard can be made alone, on any machine, with the
-/// same bytes.
-///
 /// The next segment; none where the plan or the run has ended. (A run that fails does not wait for a
 /// segment that may be an hour of header reading away.)
 fn next_segment(shared: &Shared<'_>, segments: &Receiver<Result<Segment, Error>>) -> Option<Result<Segment, Error>> {
@@ -119,6 +119,9 @@ fn next_segment(shared: &Shared<'_>, segments: &Receiver<Result<Segment, Error>>
 /// Takes a planned shard into the line; false when the run is over.
 type Walk<'w> = dyn FnMut(Result<ShardPlan, Error>) -> bool + 'w;
 
+/// As [`run`], for planned shards one by one: any shard can be made alone, on any machine, with the
+/// same bytes.
+///
 /// # Errors
 /// As [`run`].
 pub fn run_shards(
@@ -149,7 +152,7 @@ fn run_fed(
         cancel,
         recipe_hash: line.recipe.hash(),
         budget,
-        permits: Permits::new(budget.slices),
+        permits: Permits::new(budget),
         encoder: RowEncoder::new(line.recipe, line.pipeline.columns())?,
         stop: Stop::new(),
     };
@@ -157,6 +160,10 @@ fn run_fed(
     let recipe_hash = shared.recipe_hash;
     if let Some(error) = shared.stop.into_error() {
         return Err(error);
+    }
+    if let Some(code) = cancel.requested() {
+        // No manifest: it would lack the shards that this run has not walked past.
+        return Err(Error::Interrupted(code));
     }
     let mut tally = walked.tally;
     tally += &committed.tally;
