@@ -84,6 +84,7 @@ pub fn verify(out: &Path, read_data: bool, report: &mut dyn FnMut(Progress)) -> 
         check.generation(generation, report)?;
         generation += 1;
     }
+    check.no_generation_beside(generation - 1)?;
     let unplanned: Vec<String> = check.manifest.keys().cloned().collect();
     for name in unplanned {
         check.problem(&name, "is in the manifest, but not in the plan");
@@ -364,6 +365,17 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// What a reader of `data/**/*.parquet` would take for ours.
+    fn no_generation_beside(&mut self, generations: u32) -> Result<(), Error> {
+        for folder in ["data", "ledger"] {
+            for name in self.files(folder)? {
+                let planned = (1..=generations).any(|n| generation_folder(folder, n) == format!("{folder}/{name}"));
+                self.expect(planned, &format!("{folder}/{name}"), || "is not in the plan".to_owned());
+            }
+        }
+        Ok(())
+    }
+
     /// Names of the files of a folder, sorted; none where there is no such folder.
     fn files(&self, folder: &str) -> Result<BTreeSet<String>, Error> {
         let path = self.out.join(folder);
@@ -553,6 +565,10 @@ mod tests {
         let more = "data/g000001/part-00000009.parquet";
         let problems = problems(false, |out| fs::copy(out.join(SHARD), out.join(more)).map(|_| ()));
         assert_eq!(problems, [format!("{more}: is not in the plan")]);
+        for beside in ["data/copy.parquet", "data/g000007"] {
+            let found = self::problems(false, |out| fs::copy(out.join(SHARD), out.join(beside)).map(|_| ()));
+            assert_eq!(found, [format!("{beside}: is not in the plan")]);
+        }
     }
 
     #[test]
