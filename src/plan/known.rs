@@ -85,7 +85,7 @@ fn fingerprint(stamp: Option<(u64, i64)>) -> u64 {
 }
 
 /// 16 bytes of a keyed hash of a UID.
-pub(super) type UidKey = [u8; 16];
+pub(crate) type UidKey = [u8; 16];
 
 /// The SOP Instances that are planned, by keyed hash, with the input that holds each: about 45
 /// bytes for each, which is all that a run keeps of an input when its segment is done.

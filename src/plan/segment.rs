@@ -47,6 +47,8 @@ pub struct PlannedSlice {
     /// Bytes that it holds while it is on the line: [`crate::decode::CtInput::bytes_per_slice`] and
     /// 4 for each pixel (a stored value of 32 bits; later HU and guide of 16 bits each).
     pub weight_bytes: u64,
+    /// Keyed hash of its SOP Instance UID, as the column `sop_key`, raw; `None` where there is none.
+    pub sop_key: Option<UidKey>,
 }
 
 /// A row of a segment's file.
@@ -76,6 +78,7 @@ impl Segment {
                 at: SliceRef { ordinal: Ordinal(planned.ordinal + u64::from(frame)), input: Arc::clone(&input), frame },
                 shard: planned.shard,
                 weight_bytes: planned.weight_bytes,
+                sop_key: planned.sop_key,
             })
         })
     }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dcmshard::reason::Class;
+use dcmshard::reason::{Class, Reason};
+use dcmshard::sink::ledger::{self, LedgerRow};
 
 use crate::cli::dcmshard;
 use crate::line::{self, Tested, convert, inputs, leftovers, options, shards};
@@ -145,4 +146,32 @@ fn a_ledger_part_without_its_shard_does_not_stand_in_the_way_when_an_input_has_c
     assert_eq!((before.of(Class::Rejected), after.of(Class::Rejected)), (1, 2));
     assert_eq!(leftovers(out.path()), 0);
     Ok(())
+}
+
+#[test]
+fn a_file_that_was_replaced_by_another_instance_since_it_was_planned_is_no_row() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let (src, out, key_path) = (temp.path().join("src"), temp.path().join("out"), temp.path().join("key"));
+    archive(&src);
+    fs::write(&key_path, key().bytes()).expect("can be written");
+    let list = arguments(&src, &out, &key_path);
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    assert!(dcmshard(&list).status.success());
+    // The shards are to be made again; meanwhile one file has gone, one is another instance, and one
+    // is the same instance exported anew, larger than before.
+    fs::remove_dir_all(out.join("data")).expect("can be removed");
+    fs::remove_file(src.join("0.dcm")).expect("can be removed");
+    Ct::head(128, 40.0, 30.0, 0.0).with_uid(1000).write(&src.join("1.dcm"));
+    Ct::head(144, 40.0, 30.0, 0.0).with_uid(2).write(&src.join("2.dcm"));
+    let again = dcmshard(&list);
+    assert_eq!(again.status.code(), Some(3), "two inputs changed: {}", String::from_utf8_lossy(&again.stderr));
+    let rows: Vec<LedgerRow> = crate::shards::parquet_files(&out.join("ledger/g000001"))
+        .iter()
+        .flat_map(|part| ledger::read(part).expect("a ledger part"))
+        .filter(|row| row.class != Class::Written)
+        .collect();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.reason == Some(Reason::Unreadable) && row.stage.as_deref() == Some("decode")));
+    assert_eq!(crate::shards::rows(&out).len(), SLICES as usize - 2);
+    assert!(dcmshard(&["verify", &out.display().to_string(), "--read-data"]).status.success());
 }

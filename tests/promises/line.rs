@@ -9,6 +9,7 @@ use dcmshard::error::Error;
 use dcmshard::identity::SourceId;
 use dcmshard::options::Options;
 use dcmshard::pipeline::Pipeline;
+use dcmshard::plan::PlannedSlice;
 use dcmshard::recipe::Recipe;
 use dcmshard::runner::{self, Cancel, Counters, Line, ShardPlan};
 use dcmshard::sink::ledger::Tally;
@@ -57,13 +58,17 @@ pub fn slices(inputs: &[Arc<[u8]>]) -> Vec<SliceRef> {
     inputs.iter().enumerate().map(slice).collect()
 }
 
+fn planned(shard: u32, at: &SliceRef) -> PlannedSlice {
+    PlannedSlice { at: at.clone(), shard, weight_bytes: PLANNED_BYTES, sop_key: None }
+}
+
 /// `inputs` cut into shards of [`SHARD`] slices.
 pub fn shards(inputs: &[Arc<[u8]>]) -> Vec<ShardPlan> {
     let shard = |(shard, slices): (usize, &[SliceRef])| ShardPlan {
         generation: 1,
         shard: shard as u32,
         plan_sha256: "cd".repeat(32),
-        slices: slices.iter().map(|slice| (slice.clone(), PLANNED_BYTES)).collect(),
+        slices: slices.iter().map(|slice| planned(shard as u32, slice)).collect(),
     };
     slices(inputs).chunks(SHARD).enumerate().map(shard).collect()
 }
