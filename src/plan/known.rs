@@ -131,7 +131,7 @@ impl SopOwners {
 }
 
 fn bucket(sop: &UidKey) -> usize {
-    usize::from(u16::from_be_bytes([sop[0], sop[1]])) * BUCKETS >> 16
+    (usize::from(u16::from_be_bytes([sop[0], sop[1]])) * BUCKETS) >> 16
 }
 
 #[cfg(test)]
