@@ -20,9 +20,9 @@ use crate::sink::ledger::Tally;
 use crate::slice::Bytes;
 use crate::source::{self, Source};
 
-/// Segments that wait while the one before them is converted: planning is never far ahead, so that
-/// its memory stays bounded.
-const WAITING_SEGMENTS: usize = 1;
+/// Segments that wait while the one before them is converted, beside the one that the planner holds
+/// out: planning is never far ahead, so that its memory stays bounded.
+const WAITING_SEGMENTS: usize = 0;
 
 /// A conversion whose arguments hold, with OUT locked and open.
 #[derive(Debug)]
@@ -84,7 +84,9 @@ impl<'a> Conversion<'a> {
             self.counters.header_read();
             decode::examine(bytes)
         };
-        let planner = Planner::new(&self.dataset, self.recipe, &self.sources, &examine)?.heeding(cancel);
+        let line_ended = Cancel::default();
+        let planner = Planner::new(&self.dataset, self.recipe, &self.sources, &examine)?;
+        let planner = planner.heeding(cancel).heeding(&line_ended);
         let line = Line {
             pipeline: &self.pipeline,
             recipe: self.recipe,
@@ -95,7 +97,8 @@ impl<'a> Conversion<'a> {
         let (segments_in, segments) = bounded(WAITING_SEGMENTS);
         let (planned, converted) = thread::scope(|scope| {
             let planning = scope.spawn(move || plan(planner, &segments_in, &self.counters));
-            let converted = runner::run(&line, segments.into_iter(), &self.counters, cancel);
+            let converted = runner::run(&line, segments, &self.counters, cancel);
+            line_ended.request(ExitCode::Terminated); // where it failed, nobody wants the next segment
             (planning.join(), converted)
         });
         let (plan, mut tally) = planned.map_err(|_| Error::Bug("the planner panicked".into()))?;

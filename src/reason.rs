@@ -74,11 +74,11 @@ reasons! {
     }
     Duplicate {
         /// Another input with the same SOP Instance UID comes earlier in the plan.
-        => "Nothing: the first one is the row." DuplicateSopInstance = "duplicate_sop_instance",
+        => "Nothing: the ledger names the first one as winner; if that was rejected, convert again into a new OUT without it." DuplicateSopInstance = "duplicate_sop_instance",
     }
     Rejected {
         /// The file could not be read: permission, I/O error, or it changed while being read.
-        => "Mend the access and run the same command again." Unreadable = "unreadable",
+        => "Mend the access; the same command tries an input again whose header could not be read, a slice only in a new OUT." Unreadable = "unreadable",
         /// The file ends inside its header or inside an element.
         => "Copy the file again from its archive." Truncated = "truncated",
         /// The header breaks the rules of DICOM encoding so that its pixels cannot be located.

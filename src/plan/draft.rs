@@ -1,9 +1,9 @@
 //! A segment in the making: inputs gathered in walk order, then put into their final order.
 
 use std::collections::HashSet;
-use std::collections::hash_map::Entry;
 use std::os::unix::ffi::OsStrExt;
 
+use super::SEGMENT_SLICES;
 use super::known::{SopOwners, UidKey};
 use super::paths::{Input, PathAt, Paths, stamp};
 use super::segment::{PlannedInput, cut};
@@ -50,13 +50,15 @@ struct Candidate {
 }
 
 impl Draft {
-    /// Nothing yet, of these sources.
-    pub(super) fn new(sources: &[Source]) -> Draft {
+    /// Nothing yet, of these sources. Room for `limit` inputs is set aside: to double it while it
+    /// grows would hold three times as much.
+    pub(super) fn new(sources: &[Source], limit: u64) -> Draft {
+        let room = usize::try_from(limit.min(SEGMENT_SLICES)).unwrap_or(0);
         Draft {
             paths: Paths::of(sources),
-            inputs: Vec::new(),
+            inputs: Vec::with_capacity(room),
             not_planned: Vec::new(),
-            candidates: Vec::new(),
+            candidates: Vec::with_capacity(room),
             first_met: HashSet::new(),
             fresh_slices: 0,
             fresh_inputs: 0,
@@ -80,7 +82,7 @@ impl Draft {
             }
         };
         let candidate = candidate(found.source_id, at, &ct, key);
-        if candidate.sop_key.is_none_or(|sop| !owners.contains_key(&sop) && self.first_met.insert(sop)) {
+        if candidate.sop_key.is_none_or(|sop| !owners.holds(&sop) && self.first_met.insert(sop)) {
             self.fresh_slices += u64::from(candidate.frames);
             self.fresh_inputs += 1;
         }
@@ -99,16 +101,10 @@ impl Draft {
         let mut planned = std::mem::take(&mut self.candidates);
         self.first_met = HashSet::new();
         sort(&mut planned, order);
-        planned.retain(|candidate| match candidate.sop_key.map(|sop| owners.entry(sop)) {
-            Some(Entry::Occupied(owner)) => {
-                self.not_planned.push(duplicate_row(candidate.source_id, *owner.get()));
-                false
-            }
-            Some(Entry::Vacant(place)) => {
-                place.insert(candidate.source_id);
-                true
-            }
-            None => true,
+        planned.retain(|candidate| {
+            let owner = candidate.sop_key.and_then(|sop| owners.claim(sop, candidate.source_id));
+            self.not_planned.extend(owner.map(|owner| duplicate_row(candidate.source_id, owner)));
+            owner.is_none()
         });
         self.not_planned.sort_by_key(|row| row.source_id);
         let shards = cut(planned.iter().map(|c| c.frames), rows_per_shard, shard);
@@ -168,7 +164,7 @@ fn ledger_row(source_id: SourceId, fault: Fault) -> LedgerRow {
         frame: None,
         class: fault.reason.class(),
         reason: Some(fault.reason),
-        stage: Some(PLAN.to_owned()),
+        stage: Some(PLAN.into()),
         detail: Some(fault.detail),
         winner: None,
     }

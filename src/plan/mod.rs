@@ -21,7 +21,10 @@
 //!
 //! **Duplicates.** Of inputs with the same SOP Instance UID, the first in plan order is planned: one
 //! in an earlier segment before one in a later one, and inside a segment the first in the order
-//! above. An input without SOP Instance UID has no duplicates.
+//! above. An input without SOP Instance UID has no duplicates. A file whose header is rejected takes
+//! no part in this, so a good copy of it is planned. What the header does not tell (damaged pixels) is
+//! not known yet: where the planned copy is rejected later, its duplicates stay duplicates, since what
+//! belongs into a shard must not depend on what survives.
 //!
 //! **Shards.** Ordinals are cut greedily: an input begins a new shard where the shard has slices
 //! already and would hold more than `rows_per_shard` with it. So frames of an input are never split,
@@ -43,7 +46,7 @@ pub use segment::{PlannedSlice, Segment};
 
 /// Slices after which a segment is closed. The same number of inputs that are not planned closes
 /// one as well, so that memory is bounded.
-pub const SEGMENT_SLICES: u64 = 100_000;
+pub const SEGMENT_SLICES: u64 = 50_000;
 
 /// Name below OUT of a plan segment.
 pub fn segment_name(generation: u32, index: u32) -> String {

@@ -112,7 +112,7 @@ impl Paths {
 /// Publishes the private table of paths; `inputs` in ascending source_id.
 pub(super) fn publish(private: &OutputFolder, name: &str, paths: &Paths, inputs: &[Input]) -> Result<(), Error> {
     let mut file = private.begin(name)?;
-    table::write(&batch(paths, inputs)?, &[], &mut file, &private.path(name))?;
+    table::write(inputs, |inputs| batch(paths, inputs), &[], &mut file, &private.path(name))?;
     file.publish().map(|_| ())
 }
 

@@ -62,7 +62,7 @@ pub struct Planner<'a> {
     examined: VecDeque<(Found, Examined)>,
     counts: PlanCounts,
     ended: bool,
-    cancel: Cancel,
+    cancels: Vec<Cancel>,
 }
 
 /// Where the next segment goes.
@@ -110,7 +110,7 @@ impl<'a> Planner<'a> {
             examined: VecDeque::new(),
             counts: PlanCounts::default(),
             ended: false,
-            cancel: Cancel::default(),
+            cancels: Vec::new(),
         })
     }
 
@@ -122,9 +122,9 @@ impl<'a> Planner<'a> {
     }
 
     /// The same planner, which soon after `cancel` asks for the end has no next segment: what is
-    /// not committed then is planned by the next run.
+    /// not committed then is planned by the next run. It may heed more than one.
     pub fn heeding(mut self, cancel: &Cancel) -> Planner<'a> {
-        self.cancel = cancel.clone();
+        self.cancels.push(cancel.clone());
         self
     }
 
@@ -175,7 +175,9 @@ impl<'a> Planner<'a> {
             Err(_) => Err(Error::Verify(format!("{}: its private path table lacks an input", path.display()))),
         };
         let planned: Vec<_> = planned.into_iter().map(at).collect::<Result<_, _>>()?;
-        self.owners.extend(planned.iter().filter_map(|(input, _)| Some((input.sop_key?, input.source_id))));
+        for (input, _) in &planned {
+            input.sop_key.and_then(|sop| self.owners.claim(sop, input.source_id));
+        }
         if index == 0 {
             self.next = Place { generation, index: 0, ordinal: self.next.ordinal, shard: 0 };
             self.segments.clear();
@@ -202,7 +204,7 @@ impl<'a> Planner<'a> {
 
     /// Gathers new inputs in walk order until the segment is full or the walk has ended.
     fn fill(&mut self) -> Result<Draft, Error> {
-        let mut draft = Draft::new(self.sources);
+        let mut draft = Draft::new(self.sources, self.segment_slices);
         while !draft.is_full(self.segment_slices) && !self.asked_to_end() {
             if self.examined.is_empty() && !self.examine_next()? {
                 break;
@@ -215,7 +217,7 @@ impl<'a> Planner<'a> {
     }
 
     fn asked_to_end(&self) -> bool {
-        self.cancel.requested().is_some()
+        self.cancels.iter().any(|cancel| cancel.requested().is_some())
     }
 
     /// Takes new inputs from the walk and examines them; false when the walk has ended.
@@ -264,7 +266,7 @@ impl<'a> Planner<'a> {
         metadata.push(("ledger_sha256", ledger.sha256));
         let name = segment_name(generation, index);
         let mut file = out.begin(&name)?;
-        table::write(&segment::batch(&planned)?, &metadata, &mut file, &out.path(&name))?;
+        table::write(&planned, segment::batch, &metadata, &mut file, &out.path(&name))?;
         let published = file.publish()?;
         Ok(self.take(draft.paths, planned, &draft.not_planned, published.sha256))
     }
@@ -283,7 +285,17 @@ impl<'a> Planner<'a> {
         let Place { generation, index, ordinal, .. } = self.next;
         let not_planned = rows.len() as u64;
         self.segments.push(SegmentSummary { index, slices: slice_count, not_planned, sha256: sha256.clone() });
-        let segment = Segment { generation, index, sha256, slice_count, tally, first_ordinal: ordinal, paths, inputs };
+        let segment = Segment {
+            generation,
+            index,
+            sha256,
+            slice_count,
+            tally,
+            index_bytes: self.known.bytes() + self.owners.bytes(),
+            first_ordinal: ordinal,
+            paths,
+            inputs,
+        };
         self.next.index += 1;
         self.next.ordinal += slice_count;
         self.next.shard = segment.next_shard().unwrap_or(self.next.shard);

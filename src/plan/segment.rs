@@ -30,6 +30,8 @@ pub struct Segment {
     /// What was found: `found` counts its slices and the inputs that it does not plan; of these it
     /// holds the classes and reasons. With those of its slices it balances.
     pub tally: Tally,
+    /// Bytes that the planner holds until the run ends, as of now: they grow with every input.
+    pub index_bytes: u64,
     pub(super) first_ordinal: u64,
     pub(super) paths: Paths,
     pub(super) inputs: Vec<(PlannedInput, PathAt)>,
@@ -45,6 +47,8 @@ pub struct PlannedSlice {
     /// Bytes that it holds while it is on the line: [`crate::decode::CtInput::bytes_per_slice`] and
     /// 4 for each pixel (a stored value of 32 bits; later HU and guide of 16 bits each).
     pub weight_bytes: u64,
+    /// Keyed hash of its SOP Instance UID, as the column `sop_key`, raw; `None` where there is none.
+    pub sop_key: Option<UidKey>,
 }
 
 /// A row of a segment's file.
@@ -74,6 +78,7 @@ impl Segment {
                 at: SliceRef { ordinal: Ordinal(planned.ordinal + u64::from(frame)), input: Arc::clone(&input), frame },
                 shard: planned.shard,
                 weight_bytes: planned.weight_bytes,
+                sop_key: planned.sop_key,
             })
         })
     }

@@ -258,7 +258,7 @@ fn ledger_row(outcome: &Outcome) -> LedgerRow {
                 class => class,
             },
             reason: Some(fault.reason),
-            stage: Some((*stage).to_owned()),
+            stage: Some((*stage).into()),
             detail: Some(fault.detail.clone()),
             ..LedgerRow::written(at.ordinal.0, at.input.source_id, at.frame)
         },

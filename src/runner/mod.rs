@@ -22,7 +22,7 @@ mod workers;
 
 use std::thread;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, bounded, select_biased};
 
 pub use self::cancel::Cancel;
 pub use self::counters::{Counters, Snapshot, StepSnapshot};
@@ -86,14 +86,17 @@ struct Shared<'a> {
 /// thread of the runner panicked.
 pub fn run(
     line: &Line<'_>,
-    segments: impl Iterator<Item = Result<Segment, Error>> + Send,
+    segments: Receiver<Result<Segment, Error>>,
     counters: &Counters,
     cancel: &Cancel,
 ) -> Result<Tally, Error> {
-    let feed = |walk: &mut dyn FnMut(Result<ShardPlan, Error>) -> bool| {
-        for segment in segments {
+    let feed = |shared: &Shared<'_>, walk: &mut Walk<'_>| {
+        while let Some(segment) = next_segment(shared, &segments) {
             let go_on = match segment {
-                Ok(segment) => ShardPlan::of(&segment).all(|shard| walk(Ok(shard))),
+                Ok(segment) => {
+                    shared.permits.set_aside(segment.index_bytes);
+                    ShardPlan::of(&segment).all(|shard| walk(Ok(shard)))
+                }
                 Err(error) => walk(Err(error)),
             };
             if !go_on {
@@ -103,6 +106,18 @@ pub fn run(
     };
     run_fed(line, feed, counters, cancel)
 }
+
+/// The next segment; none where the plan or the run has ended. (A run that fails does not wait for a
+/// segment that may be an hour of header reading away.)
+fn next_segment(shared: &Shared<'_>, segments: &Receiver<Result<Segment, Error>>) -> Option<Result<Segment, Error>> {
+    select_biased! {
+        recv(shared.stop.pulled()) -> _ => None,
+        recv(segments) -> segment => segment.ok(),
+    }
+}
+
+/// Takes a planned shard into the line; false when the run is over.
+type Walk<'w> = dyn FnMut(Result<ShardPlan, Error>) -> bool + 'w;
 
 /// As [`run`], for planned shards one by one: any shard can be made alone, on any machine, with the
 /// same bytes.
@@ -115,7 +130,7 @@ pub fn run_shards(
     counters: &Counters,
     cancel: &Cancel,
 ) -> Result<Tally, Error> {
-    let feed = |walk: &mut dyn FnMut(Result<ShardPlan, Error>) -> bool| {
+    let feed = |_: &Shared<'_>, walk: &mut Walk<'_>| {
         let mut shards = shards;
         let _ = shards.all(walk);
     };
@@ -126,7 +141,7 @@ pub fn run_shards(
 /// returns false. (So that a shard's slices are made only when it is their turn.)
 fn run_fed(
     line: &Line<'_>,
-    feed: impl FnOnce(&mut dyn FnMut(Result<ShardPlan, Error>) -> bool) + Send,
+    feed: impl FnOnce(&Shared<'_>, &mut Walk<'_>) + Send,
     counters: &Counters,
     cancel: &Cancel,
 ) -> Result<Tally, Error> {
@@ -137,7 +152,7 @@ fn run_fed(
         cancel,
         recipe_hash: line.recipe.hash(),
         budget,
-        permits: Permits::new(budget.slices),
+        permits: Permits::new(budget),
         encoder: RowEncoder::new(line.recipe, line.pipeline.columns())?,
         stop: Stop::new(),
     };
@@ -146,24 +161,22 @@ fn run_fed(
     if let Some(error) = shared.stop.into_error() {
         return Err(error);
     }
+    if let Some(code) = cancel.requested() {
+        // No manifest: it would lack the shards that this run has not walked past.
+        return Err(Error::Interrupted(code));
+    }
     let mut tally = walked.tally;
     tally += &committed.tally;
     let mut records = walked.existing;
     records.extend(committed.records);
     manifest::publish(line.folder, &recipe_hash, line.key_id, records)?;
-    if let Some(code) = cancel.requested() {
-        return Err(Error::Interrupted(code));
-    }
     tally.check()?;
     Ok(tally)
 }
 
 /// Starts all threads and waits for them. What a panicking thread would have returned is missing
 /// then; its bomb has recorded the error.
-fn run_threads(
-    shared: &Shared<'_>,
-    feed: impl FnOnce(&mut dyn FnMut(Result<ShardPlan, Error>) -> bool) + Send,
-) -> (Walked, Committed) {
+fn run_threads(shared: &Shared<'_>, feed: impl FnOnce(&Shared<'_>, &mut Walk<'_>) + Send) -> (Walked, Committed) {
     let options = shared.line.options;
     let capacity = options.channel_capacity.get();
     let (slices_in, slices) = bounded(capacity);

@@ -18,6 +18,8 @@ use crate::sink::rows::ROWS_PER_GROUP;
 pub(super) struct Budget {
     /// Bytes for the slices between walker and sink.
     pub(super) slices: u64,
+    /// What of these is left at least, however much the plan holds.
+    pub(super) least_slices: u64,
     /// Row groups that may wait for a worker, be encoded or wait for their turn at one moment.
     pub(super) encodes: usize,
 }
@@ -39,7 +41,9 @@ impl Budget {
         let threads = options.threads.get() as u64;
         let encodes = (memory / 2 / group).saturating_sub(1).clamp(1, threads);
         let reserve = (1 + encodes) * group + threads * PER_WORKER + PER_SHARD;
-        Budget { slices: memory.saturating_sub(reserve).max(memory / 4), encodes: encodes as usize }
+        let least_slices = memory / 4;
+        let slices = memory.saturating_sub(reserve).max(least_slices);
+        Budget { slices, least_slices, encodes: encodes as usize }
     }
 }
 
@@ -54,7 +58,7 @@ pub(super) fn weight(planned: u64, recipe: &Recipe) -> u64 {
 
 #[derive(Debug)]
 pub(super) struct Permits {
-    budget: u64,
+    budget: Budget,
     held: Mutex<Held>,
     given: Sender<()>,
     wake: Receiver<()>,
@@ -63,14 +67,22 @@ pub(super) struct Permits {
 #[derive(Debug, Default)]
 struct Held {
     bytes: u64,
+    /// Of the budget, what is not for slices.
+    set_aside: u64,
     /// Weights of the slices in flight, in ordinal order.
     weights: VecDeque<u64>,
 }
 
 impl Permits {
-    pub(super) fn new(budget: u64) -> Permits {
+    pub(super) fn new(budget: Budget) -> Permits {
         let (given, wake) = bounded(1);
         Permits { budget, held: Mutex::default(), given, wake }
+    }
+
+    /// Says how many bytes of the budget something else than slices holds from now on. A part of the
+    /// budget is for slices whatever is said.
+    pub(super) fn set_aside(&self, bytes: u64) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).set_aside = bytes;
     }
 
     /// Waits until `weight` fits, or until nothing else is in flight; returns the bytes then in
@@ -89,7 +101,8 @@ impl Permits {
 
     fn try_take(&self, weight: u64) -> Option<u64> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if !held.weights.is_empty() && held.bytes.saturating_add(weight) > self.budget {
+        let budget = self.budget.slices.saturating_sub(held.set_aside).max(self.budget.least_slices);
+        if !held.weights.is_empty() && held.bytes.saturating_add(weight) > budget {
             return None;
         }
         held.bytes = held.bytes.saturating_add(weight);
@@ -115,9 +128,24 @@ mod tests {
 
     use super::*;
 
+    fn budget(slices: u64) -> Budget {
+        Budget { slices, least_slices: slices / 4, encodes: 1 }
+    }
+
+    #[test]
+    fn what_the_plan_holds_is_taken_from_the_slices_but_never_all() {
+        let permits = Permits::new(budget(100));
+        permits.set_aside(40);
+        assert_eq!((0..).take_while(|_| permits.try_take(30).is_some()).count(), 2);
+        permits.give_next();
+        permits.give_next();
+        permits.set_aside(1000);
+        assert_eq!((0..).take_while(|_| permits.try_take(12).is_some()).count(), 2);
+    }
+
     #[test]
     fn the_walker_stops_after_an_exact_number_of_slices() {
-        let permits = Permits::new(100);
+        let permits = Permits::new(budget(100));
         let taken = (0..).take_while(|_| permits.try_take(30).is_some()).count();
         assert_eq!(taken, 3);
         permits.give_next();
@@ -128,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_slice_heavier_than_the_budget_waits_until_it_is_alone() {
-        let permits = Permits::new(100);
+        let permits = Permits::new(budget(100));
         assert!(permits.try_take(1).is_some());
         assert!(permits.try_take(1000).is_none());
         permits.give_next();
@@ -140,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_walker_that_waits_wakes_up_when_permits_come_back_and_when_the_run_ends() {
-        let permits = Permits::new(10);
+        let permits = Permits::new(budget(10));
         let stop = Stop::new();
         std::thread::scope(|scope| {
             let walker = scope.spawn(|| (permits.take(10, &stop), permits.take(10, &stop), permits.take(10, &stop)));
@@ -168,13 +196,13 @@ mod tests {
         };
         use crate::recipe::Dtype::{Int16, Uint8};
         // 64 MiB, two threads, groups of 4 MiB: 64 - 3 x 4 - 2 - 2
-        assert_eq!(of(64, 2, 1, Uint8), Budget { slices: 48 << 20, encodes: 2 });
+        assert_eq!(of(64, 2, 1, Uint8), Budget { slices: 48 << 20, least_slices: 16 << 20, encodes: 2 });
         // int16: groups of 8 MiB
-        assert_eq!(of(64, 2, 1, Int16), Budget { slices: 36 << 20, encodes: 2 });
+        assert_eq!(of(64, 2, 1, Int16), Budget { slices: 36 << 20, least_slices: 16 << 20, encodes: 2 });
         // three channels: groups of 12 MiB, one encode: 64 - 2 x 12 - 8 - 2
-        assert_eq!(of(64, 8, 3, Uint8), Budget { slices: 30 << 20, encodes: 1 });
+        assert_eq!(of(64, 8, 3, Uint8), Budget { slices: 30 << 20, least_slices: 16 << 20, encodes: 1 });
         // many threads: a quarter is left
-        assert_eq!(of(64, 64, 1, Uint8), Budget { slices: 16 << 20, encodes: 7 });
+        assert_eq!(of(64, 64, 1, Uint8), Budget { slices: 16 << 20, least_slices: 16 << 20, encodes: 7 });
         assert_eq!(of(2048, 8, 1, Uint8).encodes, 8);
     }
 

@@ -2,14 +2,13 @@
 
 use crossbeam_channel::{Receiver, Sender, select_biased};
 
-use super::Shared;
 use super::permits;
 use super::stop::{Bomb, Stopped};
+use super::{Shared, Walk};
 use crate::error::Error;
-use crate::plan::Segment;
+use crate::plan::{PlannedSlice, Segment};
 use crate::sink::ledger::Tally;
 use crate::sink::shard::{self, ShardId, ShardRecord};
-use crate::slice::SliceRef;
 
 /// One planned shard and its slices in ordinal order: enough to make it on any machine.
 #[derive(Clone, Debug)]
@@ -20,9 +19,8 @@ pub struct ShardPlan {
     pub shard: u32,
     /// SHA-256 of the plan segment, hex.
     pub plan_sha256: String,
-    /// Its slices, ordinals without gaps, each with the bytes its encoded frame and its stored
-    /// values take.
-    pub slices: Vec<(SliceRef, u64)>,
+    /// Its slices, ordinals without gaps.
+    pub slices: Vec<PlannedSlice>,
 }
 
 impl ShardPlan {
@@ -31,16 +29,9 @@ impl ShardPlan {
         let mut slices = segment.slices().peekable();
         std::iter::from_fn(move || {
             let shard = slices.peek()?.shard;
-            let mut plan = ShardPlan {
-                generation: segment.generation,
-                shard,
-                plan_sha256: segment.sha256.clone(),
-                slices: Vec::new(),
-            };
-            while let Some(slice) = slices.next_if(|slice| slice.shard == shard) {
-                plan.slices.push((slice.at, slice.weight_bytes));
-            }
-            Some(plan)
+            let (generation, plan_sha256) = (segment.generation, segment.sha256.clone());
+            let slices = std::iter::from_fn(|| slices.next_if(|slice| slice.shard == shard)).collect();
+            Some(ShardPlan { generation, shard, plan_sha256, slices })
         })
     }
 }
@@ -64,16 +55,16 @@ pub(super) struct Walked {
 
 pub(super) struct Walker<'a> {
     pub(super) shared: &'a Shared<'a>,
-    pub(super) slices: Sender<SliceRef>,
+    pub(super) slices: Sender<PlannedSlice>,
     pub(super) notes: Sender<Note>,
 }
 
 impl Walker<'_> {
     /// Walks all missing shards; ends early when the run does, or is asked to.
-    pub(super) fn run(self, feed: impl FnOnce(&mut dyn FnMut(Result<ShardPlan, Error>) -> bool)) -> Walked {
+    pub(super) fn run(self, feed: impl FnOnce(&Shared<'_>, &mut Walk<'_>)) -> Walked {
         let _bomb = Bomb { stop: &self.shared.stop, thread: "walker" };
         let mut walked = Walked::default();
-        feed(&mut |shard| match shard {
+        feed(self.shared, &mut |shard| match shard {
             Ok(shard) => self.shared.cancel.requested().is_none() && self.walk(shard, &mut walked).is_ok(),
             Err(error) => {
                 self.shared.stop.fail(error);
@@ -98,26 +89,26 @@ impl Walker<'_> {
             return Ok(());
         }
         self.send(&self.notes, Note::Shard(id))?;
-        for (at, planned_bytes) in plan.slices {
+        for slice in plan.slices {
             if self.shared.cancel.requested().is_some() {
                 self.send(&self.notes, Note::Cut)?;
                 return Err(Stopped);
             }
-            let weight = permits::weight(planned_bytes, self.shared.line.recipe);
+            let weight = permits::weight(slice.weight_bytes, self.shared.line.recipe);
             let in_flight = self.shared.permits.take(weight, &self.shared.stop)?;
             self.shared.counters.walked(in_flight);
-            self.send(&self.slices, at)?;
+            self.send(&self.slices, slice)?;
         }
         Ok(())
     }
 
     /// What identifies the shard; `None` for one without slices.
     fn id(&self, plan: &ShardPlan) -> Result<Option<ShardId>, Error> {
-        let Some((first, _)) = plan.slices.first() else { return Ok(None) };
-        let first_ordinal = first.ordinal.0;
-        for ((slice, _), expected) in plan.slices.iter().zip(first_ordinal..) {
-            if slice.ordinal.0 != expected {
-                let found = slice.ordinal.0;
+        let Some(first) = plan.slices.first() else { return Ok(None) };
+        let first_ordinal = first.at.ordinal.0;
+        for (slice, expected) in plan.slices.iter().zip(first_ordinal..) {
+            if slice.at.ordinal.0 != expected {
+                let found = slice.at.ordinal.0;
                 let problem = format!("shard {} holds ordinal {found}, expected {expected}", plan.shard);
                 return Err(Error::Bug(problem));
             }

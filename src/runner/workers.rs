@@ -14,10 +14,17 @@ use parquet::arrow::arrow_writer::ArrowColumnChunk;
 
 use super::Shared;
 use super::stop::{Bomb, Stop, Stopped};
+use crate::column::Value;
 use crate::error::Error;
+use crate::pipeline::DECODE;
+use crate::plan::PlannedSlice;
+use crate::reason::{Fault, Reason};
 use crate::sink::rows::Row;
-use crate::slice::{Bytes, Outcome, Slice, SliceRef};
+use crate::slice::{Bytes, Outcome, Reject, Slice};
 use crate::stage::Scratch;
+
+/// The column that tells which SOP Instance a slice is of.
+const SOP_KEY: &str = "sop_key";
 
 /// A row group to be encoded; numbered through the whole run.
 #[derive(Debug)]
@@ -36,7 +43,7 @@ pub(super) struct Encoded {
 
 /// The channels that workers serve. `stages[n]` leads into step `n + 1`; the last into the sink.
 pub(super) struct Channels {
-    pub(super) slices: Receiver<SliceRef>,
+    pub(super) slices: Receiver<PlannedSlice>,
     pub(super) stages: Vec<(Sender<Outcome>, Receiver<Outcome>)>,
     pub(super) jobs: Receiver<Job>,
     pub(super) encoded: Sender<Encoded>,
@@ -83,7 +90,7 @@ impl<'a> Worker<'a> {
                 self.advance(step, outcome)
             }
             _ => match ready.recv(&channels.slices) {
-                Ok(at) => self.decode(&at),
+                Ok(planned) => self.decode(&planned),
                 Err(_) => {
                     *slices_open = false;
                     Ok(())
@@ -92,9 +99,10 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn decode(&mut self, at: &SliceRef) -> Result<(), Stopped> {
+    fn decode(&mut self, planned: &PlannedSlice) -> Result<(), Stopped> {
+        let at = &planned.at;
         let since = Instant::now();
-        let outcome = self.shared.line.pipeline.decode(at, &mut self.scratch);
+        let outcome = self.shared.line.pipeline.decode(at, &mut self.scratch).and_then(|slice| same(planned, slice));
         self.shared.counters.step_done(0, since);
         if at.frame == 0 {
             self.shared.counters.read(length(&at.input.bytes));
@@ -164,6 +172,21 @@ impl<'a> Worker<'a> {
         self.shared.stop.fail(error);
         Stopped
     }
+}
+
+/// The slice, unless its file was replaced since it was planned: by another SOP Instance, which has or
+/// will have a row of its own, in the place that the plan gives it.
+fn same(planned: &PlannedSlice, slice: Slice) -> Outcome {
+    let found = match slice.facts.get(SOP_KEY) {
+        Some(Value::Text(key)) => Some(key.as_str()),
+        _ => None,
+    };
+    let expected = planned.sop_key.map(hex::encode);
+    if expected.is_none() || expected.as_deref() == found {
+        return Ok(slice);
+    }
+    let fault = Fault::new(Reason::Unreadable, "the file holds another SOP Instance than when it was planned");
+    Err(Reject { at: slice.at, stage: DECODE, fault })
 }
 
 /// What a row does not need is freed before the slice waits for its turn at the sink.

@@ -1,5 +1,6 @@
 //! The ledger: one row per found slice or input, and the counts that must balance.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::path::Path;
@@ -28,7 +29,7 @@ pub struct LedgerRow {
     /// Why it is no row; null for class written.
     pub reason: Option<Reason>,
     /// The step that gave up on it.
-    pub stage: Option<String>,
+    pub stage: Option<Cow<'static, str>>,
     /// One sentence: the thing, the value found, the value expected.
     pub detail: Option<String>,
     /// For a duplicate: the input that is the row instead.
@@ -61,9 +62,8 @@ pub fn publish(
     rows: &[LedgerRow],
     metadata: &[(&str, String)],
 ) -> Result<Published, Error> {
-    let batch = batch(rows)?;
     let mut file = folder.begin(name)?;
-    table::write(&batch, metadata, &mut file, &folder.path(name))?;
+    table::write(rows, batch, metadata, &mut file, &folder.path(name))?;
     file.publish()
 }
 
@@ -72,8 +72,18 @@ pub fn publish(
 /// # Errors
 /// As [`table::read`]; [`Error::Verify`] also for a word outside the vocabulary.
 pub fn read(path: &Path) -> Result<Vec<LedgerRow>, Error> {
-    from_batch(&table::read(path)?.rows)
-        .map_err(|problem| Error::Verify(format!("{} is no ledger part: {problem}", path.display())))
+    read_part(path).map(|(rows, _)| rows)
+}
+
+/// Reads a ledger part and the key-value metadata of its file.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_part(path: &Path) -> Result<(Vec<LedgerRow>, BTreeMap<String, String>), Error> {
+    let table = table::read(path)?;
+    let rows = from_batch(&table.rows)
+        .map_err(|problem| Error::Verify(format!("{} is no ledger part: {problem}", path.display())))?;
+    Ok((rows, table.metadata))
 }
 
 fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, Error> {
@@ -89,7 +99,7 @@ fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, Error> {
         ("frame", Arc::new(frames) as ArrayRef, true),
         ("class", text(|row| Some(row.class.as_str().to_owned())), false),
         ("reason", text(|row| row.reason.map(|reason| reason.as_str().to_owned())), true),
-        ("stage", text(|row| row.stage.clone()), true),
+        ("stage", text(|row| row.stage.as_deref().map(str::to_owned)), true),
         ("detail", text(|row| row.detail.clone()), true),
         ("winner", text(|row| row.winner.map(|id| id.to_string())), true),
     ])
@@ -114,7 +124,7 @@ fn from_batch(batch: &RecordBatch) -> Result<Vec<LedgerRow>, String> {
                 frame: frames.is_valid(row).then(|| frames.value(row).cast_unsigned()),
                 class: class(needed(1, row)?)?,
                 reason: text(2, row).map(reason).transpose()?,
-                stage: text(3, row).map(str::to_owned),
+                stage: text(3, row).map(|stage| stage.to_owned().into()),
                 detail: text(4, row).map(str::to_owned),
                 winner: text(5, row).map(source_id).transpose()?,
             };
@@ -214,7 +224,7 @@ mod tests {
                 frame: (n % 3 == 0).then_some(n as u32),
                 class: reason.class(),
                 reason: Some(*reason),
-                stage: (n % 2 == 1).then(|| "decode".to_owned()),
+                stage: (n % 2 == 1).then(|| "decode".into()),
                 detail: Some(format!("Rows is {n}, expected 512")),
                 winner: (reason.class() == Class::Duplicate).then_some(SourceId([9; 24])),
             });

@@ -9,6 +9,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use parquet::file::writer::SerializedFileWriter;
 
+use super::dataset;
 use super::ledger::{self, LedgerRow, Tally};
 use super::publish::{self, OutputFolder, Published, Unpublished};
 use super::rows::RowEncoder;
@@ -181,6 +182,9 @@ fn record(id: &ShardId, rows: u64, shard: Published, ledger_sha256: String) -> S
 /// [`Error::OutputIo`].
 pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(ShardRecord, Tally)>, Error> {
     if !folder.path(&id.data_name()).exists() {
+        // A ledger part without its shard was never committed. It may tell of inputs that are no
+        // longer what they were, and would stand in the way of the one that is true now.
+        dataset::remove(folder, &id.ledger_name())?;
         return Ok(None);
     }
     let Some(ledger) = existing_ledger(folder, id)? else {
@@ -210,10 +214,9 @@ fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<Existin
     let read = || -> Option<ExistingLedger> {
         let mut file = File::open(&path).ok()?;
         let sha256 = publish::hash(&mut file).ok()?.sha256;
-        let metadata = table::read(&path).ok()?.metadata;
-        let mut tally = Tally::default();
-        ledger::read(&path).ok()?.iter().for_each(|row| tally.count(row));
-        tally.found = id.slices;
+        let (rows, metadata) = ledger::read_part(&path).ok()?;
+        let mut tally = Tally { found: id.slices, ..Tally::default() };
+        rows.iter().for_each(|row| tally.count(row));
         let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
         let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == rows;
         let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;

@@ -24,25 +24,37 @@ pub(crate) fn properties(metadata: &[(&str, String)]) -> WriterPropertiesBuilder
     WriterProperties::builder().set_created_by(CREATED_BY.to_owned()).set_key_value_metadata(Some(metadata))
 }
 
-/// Writes `batch` as one Parquet file, ZSTD 1, with `metadata` in the given order. The bytes are a
-/// pure function of both.
+/// Rows that are encoded at once, and make a row group: a table of a whole plan segment never lies
+/// in memory twice.
+const ROWS_PER_GROUP: usize = 16_384;
+
+/// Writes `rows`, which `batch` turns into columns piece by piece, as one Parquet file, ZSTD 1, with
+/// `metadata` in the given order. The bytes are a pure function of these.
 ///
 /// # Errors
-/// [`Error::OutputIo`] naming `path`, which is for messages only.
-pub fn write(
-    batch: &RecordBatch,
+/// [`Error::OutputIo`] naming `path`, which is for messages only; what `batch` says.
+pub(crate) fn write<T>(
+    rows: &[T],
+    batch: impl Fn(&[T]) -> Result<RecordBatch, Error>,
     metadata: &[(&str, String)],
     to: impl Write + Send,
     path: &Path,
 ) -> Result<(), Error> {
+    let failed = |e| write_failed(path, e);
     let level = ZstdLevel::try_new(1).map_err(|e| Error::Bug(format!("ZSTD level 1: {e}")))?;
-    let properties = properties(metadata).set_compression(Compression::ZSTD(level)).build();
-    let write = || {
-        let mut writer = ArrowWriter::try_new(to, batch.schema(), Some(properties))?;
-        writer.write(batch)?;
-        writer.close()
-    };
-    write().map(|_| ()).map_err(|e| write_failed(path, e))
+    let properties = properties(metadata)
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        .build();
+    let (first, rest) = rows.split_at(rows.len().min(ROWS_PER_GROUP));
+    let first = batch(first)?; // also of no rows: the columns are there
+    let mut writer = ArrowWriter::try_new(to, first.schema(), Some(properties)).map_err(failed)?;
+    writer.write(&first).map_err(failed)?;
+    drop(first);
+    for piece in rest.chunks(ROWS_PER_GROUP) {
+        writer.write(&batch(piece)?).map_err(failed)?;
+    }
+    writer.close().map(|_| ()).map_err(failed)
 }
 
 /// A table that was read back.
@@ -102,23 +114,29 @@ mod tests {
 
     type Tested = Result<(), Box<dyn std::error::Error>>;
 
-    fn table(n: i32) -> RecordBatch {
-        let words: StringArray = (0..n).map(|i| (i % 3 != 0).then(|| format!("w{i}"))).collect();
+    fn table(numbers: std::ops::Range<i32>) -> RecordBatch {
+        let words: StringArray = numbers.clone().map(|i| (i % 3 != 0).then(|| format!("w{i}"))).collect();
         RecordBatch::try_from_iter_with_nullable([
-            ("n", Arc::new(Int32Array::from_iter_values(0..n)) as _, false),
+            ("n", Arc::new(Int32Array::from_iter_values(numbers)) as _, false),
             ("word", Arc::new(words) as _, true),
         ])
         .expect("equal lengths")
     }
 
+    fn write_table(n: i32, metadata: &[(&str, String)], to: impl Write + Send, path: &Path) -> Result<(), Error> {
+        let numbers: Vec<i32> = (0..n).collect();
+        let batch = |piece: &[i32]| Ok(table(piece.first().map_or(0..0, |from| *from..from + piece.len() as i32)));
+        write(&numbers, batch, metadata, to, path)
+    }
+
     #[test]
     fn a_table_comes_back_as_it_was() -> Tested {
         let folder = tempfile::tempdir()?;
-        for rows in [0, 1, 5000] {
+        for rows in [0, 1, 5000, 16_384, 16_385, 40_000] {
             let path = folder.path().join(format!("{rows}.parquet"));
-            write(&table(rows), &[("b", "2".into()), ("a", "1".into())], File::create(&path)?, &path)?;
+            write_table(rows, &[("b", "2".into()), ("a", "1".into())], File::create(&path)?, &path)?;
             let back = read(&path)?;
-            assert_eq!(back.rows, table(rows));
+            assert_eq!(back.rows, table(0..rows));
             assert_eq!(back.metadata["a"], "1");
             assert_eq!(back.metadata["b"], "2");
         }
@@ -128,8 +146,8 @@ mod tests {
     #[test]
     fn the_same_table_gives_the_same_bytes() -> Tested {
         let (mut a, mut b) = (Vec::new(), Vec::new());
-        write(&table(100), &[("k", "v".into())], &mut a, Path::new("a"))?;
-        write(&table(100), &[("k", "v".into())], &mut b, Path::new("b"))?;
+        write_table(100, &[("k", "v".into())], &mut a, Path::new("a"))?;
+        write_table(100, &[("k", "v".into())], &mut b, Path::new("b"))?;
         assert_eq!(a, b);
         Ok(())
     }
@@ -139,7 +157,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("t.parquet");
         let mut bytes = Vec::new();
-        write(&table(100), &[], &mut bytes, &path)?;
+        write_table(100, &[], &mut bytes, &path)?;
         std::fs::write(&path, &bytes[..bytes.len() - 1])?;
         assert!(matches!(read(&path), Err(Error::Verify(_))));
         assert!(matches!(read(&folder.path().join("none")), Err(Error::OutputIo { .. })));
@@ -157,7 +175,7 @@ mod tests {
                 Ok(())
             }
         }
-        let error = write(&table(3), &[], Full, Path::new("t")).expect_err("full");
+        let error = write_table(3, &[], Full, Path::new("t")).expect_err("full");
         assert!(matches!(error, Error::OutputIo { .. }), "{error}");
     }
 }

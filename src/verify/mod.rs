@@ -17,7 +17,6 @@ use crate::reason::Class;
 use crate::sink::dataset::{DATASET_NAME, DatasetFile, sha256_of};
 use crate::sink::ledger::{self, LedgerRow, Tally};
 use crate::sink::shard::{KEY_ID, RECIPE_HASH, ROWS, SHARD_BYTES, SHARD_SHA256, ShardId};
-use crate::sink::table;
 
 use self::read::{Manifest, length, read_json, read_shard};
 
@@ -85,6 +84,7 @@ pub fn verify(out: &Path, read_data: bool, report: &mut dyn FnMut(Progress)) -> 
         check.generation(generation, report)?;
         generation += 1;
     }
+    check.no_generation_beside(generation - 1)?;
     let unplanned: Vec<String> = check.manifest.keys().cloned().collect();
     for name in unplanned {
         check.problem(&name, "is in the manifest, but not in the plan");
@@ -254,8 +254,7 @@ impl Check<'_> {
     /// A shard's ledger part: one row for each planned slice, in order.
     fn ledger_part(&mut self, id: &ShardId, part: &[PlannedInput]) -> Result<Option<Expected>, Error> {
         let name = id.ledger_name();
-        let Some(rows) = self.read(&name, ledger::read)? else { return Ok(None) };
-        let Some(metadata) = self.read(&name, |path| Ok(table::read(path)?.metadata))? else { return Ok(None) };
+        let Some((rows, metadata)) = self.read(&name, ledger::read_part)? else { return Ok(None) };
         self.metadata(&name, id, &metadata);
         let slices = part.iter().flat_map(|input| (0..input.frames).map(move |frame| (input, frame)));
         let planned =
@@ -361,6 +360,17 @@ impl Check<'_> {
                 self.expect(segment || planned.contains(&name), &format!("{folder}/{name}"), || {
                     "is not in the plan".to_owned()
                 });
+            }
+        }
+        Ok(())
+    }
+
+    /// What a reader of `data/**/*.parquet` would take for ours.
+    fn no_generation_beside(&mut self, generations: u32) -> Result<(), Error> {
+        for folder in ["data", "ledger"] {
+            for name in self.files(folder)? {
+                let planned = (1..=generations).any(|n| generation_folder(folder, n) == format!("{folder}/{name}"));
+                self.expect(planned, &format!("{folder}/{name}"), || "is not in the plan".to_owned());
             }
         }
         Ok(())
@@ -555,6 +565,10 @@ mod tests {
         let more = "data/g000001/part-00000009.parquet";
         let problems = problems(false, |out| fs::copy(out.join(SHARD), out.join(more)).map(|_| ()));
         assert_eq!(problems, [format!("{more}: is not in the plan")]);
+        for beside in ["data/copy.parquet", "data/g000007"] {
+            let found = self::problems(false, |out| fs::copy(out.join(SHARD), out.join(beside)).map(|_| ()));
+            assert_eq!(found, [format!("{beside}: is not in the plan")]);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use dcmshard::slice::Slice;
 use dcmshard::stage::{Scratch, Stage};
 
 use crate::line::{self, Tested, convert_with, inputs, options, shards};
+use crate::made::key;
 
 /// Holds slice 0 back until `others` slices have come so far; then notes the counts.
 struct HoldsTheFirst {
@@ -59,11 +60,11 @@ fn a_stalled_sink_stops_the_walker_after_an_exact_number_of_slices() -> Tested {
             counters: slot.clone(),
             seen: seen.clone(),
         };
-        let pipeline = Pipeline::new(&Recipe::head(), &line::key()).with_stage_after("crop_pad", Box::new(stage));
+        let pipeline = Pipeline::new(&Recipe::head(), &key()).with_stage_after("crop_pad", Box::new(stage));
         let counters = Arc::new(Counters::new(&pipeline));
         slot.set(counters.clone()).expect("empty");
         let mut shards = shards(&inputs(60, usize::MAX)[1..]);
-        shards.iter_mut().flat_map(|shard| &mut shard.slices).for_each(|(_, weight)| *weight = planned);
+        shards.iter_mut().flat_map(|shard| &mut shard.slices).for_each(|slice| slice.weight_bytes = planned);
         let out = tempfile::tempdir()?;
         let planned = shards.into_iter().map(Ok);
         convert_with(out.path(), &options(threads, capacity, 64), &pipeline, planned, &counters, &Cancel::default())?;
@@ -79,10 +80,10 @@ fn a_stalled_sink_stops_the_walker_after_an_exact_number_of_slices() -> Tested {
 
 #[test]
 fn slices_heavier_than_the_memory_go_through_one_by_one() -> Tested {
-    let pipeline = Pipeline::new(&Recipe::head(), &line::key());
+    let pipeline = Pipeline::new(&Recipe::head(), &key());
     let counters = Counters::new(&pipeline);
     let mut shards = shards(&inputs(line::SHARD, 6));
-    shards.iter_mut().flat_map(|shard| &mut shard.slices).for_each(|(_, weight)| *weight = 4 << 30);
+    shards.iter_mut().flat_map(|shard| &mut shard.slices).for_each(|slice| slice.weight_bytes = 4 << 30);
     let out = tempfile::tempdir()?;
     let planned = shards.into_iter().map(Ok);
     convert_with(out.path(), &options(4, 4, 64), &pipeline, planned, &counters, &Cancel::default())?;

@@ -12,6 +12,7 @@ use dcmshard::slice::Slice;
 use dcmshard::stage::{Scratch, Stage};
 
 use crate::line::{self, Tested, convert, convert_with, hashes, inputs, leftovers, options, shards};
+use crate::made::key;
 
 #[test]
 fn rejects_leave_gaps_not_shifts() -> Tested {
@@ -79,7 +80,7 @@ fn a_stage_that_panics_costs_one_slice() -> Tested {
     let inputs = inputs(line::SHARD, usize::MAX);
     let out = tempfile::tempdir()?;
     let panics = |slice: &Slice| assert_ne!(slice.at.ordinal.0, 5, "on purpose");
-    let pipeline = Pipeline::new(&Recipe::head(), &line::key()).with_stage_after("tilt", Box::new(Probe(panics)));
+    let pipeline = Pipeline::new(&Recipe::head(), &key()).with_stage_after("tilt", Box::new(Probe(panics)));
     let counters = Counters::new(&pipeline);
     let shards = shards(&inputs).into_iter().map(Ok);
     let tally = convert_with(out.path(), &options(2, 4, 64), &pipeline, shards, &counters, &Cancel::default())?;
@@ -102,7 +103,7 @@ fn an_interrupted_run_leaves_whole_shards_and_the_same_command_continues() -> Te
             from_stage.request(ExitCode::Interrupted);
         }
     };
-    let pipeline = Pipeline::new(&Recipe::head(), &line::key()).with_stage_after("tilt", Box::new(Probe(interrupts)));
+    let pipeline = Pipeline::new(&Recipe::head(), &key()).with_stage_after("tilt", Box::new(Probe(interrupts)));
     let counters = Counters::new(&pipeline);
     let planned = shards(&inputs).into_iter().map(Ok);
     let error =
@@ -114,15 +115,33 @@ fn an_interrupted_run_leaves_whole_shards_and_the_same_command_continues() -> Te
     assert!(so_far.iter().all(|(name, hash)| whole[name] == *hash));
     assert_eq!(leftovers(out.path()), 0);
 
+    assert!(!out.path().join("manifest").exists(), "a manifest lists what a whole plan came to");
     convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
     assert_eq!(hashes(out.path()), whole);
     Ok(())
 }
 
 #[test]
+fn a_whole_data_set_keeps_its_manifest_when_the_next_run_is_interrupted_at_once() -> Tested {
+    let inputs = inputs(2 * line::SHARD, 6);
+    let out = tempfile::tempdir()?;
+    convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
+    let before = crate::shards::hashes(&out.path().join("manifest"));
+    let cancel = Cancel::default();
+    cancel.request(ExitCode::Terminated);
+    let pipeline = Pipeline::new(&Recipe::head(), &key());
+    let counters = Counters::new(&pipeline);
+    let planned = shards(&inputs).into_iter().map(Ok);
+    let ended = convert_with(out.path(), &options(2, 1, 64), &pipeline, planned, &counters, &cancel);
+    assert_eq!(ended.expect_err("interrupted").exit_code(), ExitCode::Terminated);
+    assert_eq!(crate::shards::hashes(&out.path().join("manifest")), before);
+    Ok(())
+}
+
+#[test]
 fn a_thread_of_the_runner_that_panics_ends_the_run() -> Tested {
     let inputs = inputs(3 * line::SHARD, 6);
-    let pipeline = Pipeline::new(&Recipe::head(), &line::key());
+    let pipeline = Pipeline::new(&Recipe::head(), &key());
     let counters = Counters::new(&pipeline);
     let out = tempfile::tempdir()?;
     let walker_panics = shards(&inputs).into_iter().map(|shard| {
@@ -158,7 +177,7 @@ fn a_worker_that_panics_ends_the_run() -> Tested {
     }
     let inputs = inputs(3 * line::SHARD, 6);
     let nameless = Box::new(Nameless(false.into()));
-    let pipeline = Pipeline::new(&Recipe::head(), &line::key()).with_stage_after("tilt", nameless);
+    let pipeline = Pipeline::new(&Recipe::head(), &key()).with_stage_after("tilt", nameless);
     let counters = Counters::new(&pipeline);
     for threads in [1, 4] {
         let out = tempfile::tempdir()?;
@@ -190,7 +209,7 @@ fn an_undeclared_column_is_a_bug_that_names_it() -> Tested {
         }
     }
     let out = tempfile::tempdir()?;
-    let pipeline = Pipeline::new(&Recipe::head(), &line::key()).with_stage_after("crop_pad", Box::new(Strays));
+    let pipeline = Pipeline::new(&Recipe::head(), &key()).with_stage_after("crop_pad", Box::new(Strays));
     let counters = Counters::new(&pipeline);
     let planned = shards(&inputs(3 * line::SHARD, 6)).into_iter().map(Ok);
     let error = convert_with(out.path(), &options(2, 1, 64), &pipeline, planned, &counters, &Cancel::default())
@@ -213,7 +232,7 @@ fn a_disk_that_fails_ends_the_run_and_leaves_no_temp() -> Tested {
 #[test]
 fn an_error_of_the_plan_ends_the_run_with_it() -> Tested {
     let out = tempfile::tempdir()?;
-    let pipeline = Pipeline::new(&Recipe::head(), &line::key());
+    let pipeline = Pipeline::new(&Recipe::head(), &key());
     let counters = Counters::new(&pipeline);
     let planned = shards(&inputs(2 * line::SHARD, 6)).into_iter().map(Ok);
     let fails = planned.chain([Err(Error::Usage("no such folder".to_owned()))]);

@@ -4,7 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use dcmshard::reason::{Class, Reason};
+use dcmshard::sink::ledger::{self, LedgerRow};
+
 use crate::cli::dcmshard;
+use crate::line::{self, Tested, convert, inputs, leftovers, options, shards};
 use crate::made::{Ct, key};
 use crate::shards::hashes;
 
@@ -26,7 +30,7 @@ fn arguments(src: &Path, out: &Path, key: &Path) -> Vec<String> {
 }
 
 /// How many files stand below `out/data`.
-fn shards(out: &Path) -> usize {
+fn published(out: &Path) -> usize {
     fs::read_dir(out.join("data/g000001")).map(|entries| entries.count()).unwrap_or(0)
 }
 
@@ -51,7 +55,7 @@ fn killed_in_the_middle_the_same_command_completes_the_same_bytes() {
             .stdout(Stdio::null())
             .spawn()
             .expect("the program starts");
-        while shards(&out) < wanted && child.try_wait().expect("can be waited for").is_none() {
+        while published(&out) < wanted && child.try_wait().expect("can be waited for").is_none() {
             std::thread::yield_now();
         }
         child.kill().expect("can be killed");
@@ -87,4 +91,87 @@ fn a_shard_that_is_gone_or_damaged_is_made_again_and_nothing_else() {
     assert!(dcmshard(&list).status.success());
     assert_eq!(hashes(&out.join("data")), expected);
     assert_eq!(time("part-00000007.parquet"), untouched);
+}
+
+#[test]
+fn a_run_killed_after_some_shards_is_continued_to_the_same_bytes() -> Tested {
+    let inputs = inputs(3 * line::SHARD, 6);
+    let undisturbed = tempfile::tempdir()?;
+    let tally = convert(undisturbed.path(), &options(2, 4, 64), shards(&inputs))?;
+
+    let out = tempfile::tempdir()?;
+    convert(out.path(), &options(2, 4, 64), shards(&inputs)[..1].to_vec())?;
+    std::fs::write(out.path().join(".tmp/data-g000001-part-00000001.parquet.00"), b"PAR1 torn")?;
+    let again = convert(out.path(), &options(8, 1, 2048), shards(&inputs))?;
+    assert_eq!(again, tally, "the shard that was there counts too");
+    assert_eq!(line::hashes(out.path()), line::hashes(undisturbed.path()));
+    assert_eq!(leftovers(out.path()), 0);
+
+    // Once more: nothing to do, and nothing said anew.
+    convert(out.path(), &options(1, 1, 64), shards(&inputs))?;
+    assert_eq!(std::fs::read_dir(out.path().join("manifest"))?.count(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_shard_without_its_end_or_its_ledger_part_is_made_again() -> Tested {
+    let inputs = inputs(2 * line::SHARD, 6);
+    let out = tempfile::tempdir()?;
+    convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
+    let whole = line::hashes(out.path());
+
+    let torn = out.path().join("data/g000001/part-00000001.parquet");
+    let bytes = std::fs::read(&torn)?;
+    std::fs::write(&torn, &bytes[..bytes.len() - 1])?;
+    convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
+    assert_eq!(line::hashes(out.path()), whole);
+    assert_eq!(leftovers(out.path()), 1, "the torn one is kept as evidence");
+
+    std::fs::remove_file(out.path().join("ledger/g000001/part-00000000.parquet"))?;
+    std::fs::write(out.path().join("ledger/g000001/part-00000001.parquet"), b"PAR1")?;
+    convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
+    assert_eq!(line::hashes(out.path()), whole);
+    Ok(())
+}
+
+#[test]
+fn a_ledger_part_without_its_shard_does_not_stand_in_the_way_when_an_input_has_changed() -> Tested {
+    let mut inputs = inputs(2 * line::SHARD, usize::MAX);
+    let out = tempfile::tempdir()?;
+    let before = convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
+    // As a kill between the two publishes leaves it; then an input loses its pixels.
+    fs::remove_file(out.path().join("data/g000001/part-00000001.parquet"))?;
+    inputs[line::SHARD + 3] = inputs[line::SHARD + 3][..900].into();
+    let after = convert(out.path(), &options(2, 4, 64), shards(&inputs))?;
+    assert_eq!((before.of(Class::Rejected), after.of(Class::Rejected)), (1, 2));
+    assert_eq!(leftovers(out.path()), 0);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_was_replaced_by_another_instance_since_it_was_planned_is_no_row() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let (src, out, key_path) = (temp.path().join("src"), temp.path().join("out"), temp.path().join("key"));
+    archive(&src);
+    fs::write(&key_path, key().bytes()).expect("can be written");
+    let list = arguments(&src, &out, &key_path);
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    assert!(dcmshard(&list).status.success());
+    // The shards are to be made again; meanwhile one file has gone, one is another instance, and one
+    // is the same instance exported anew, larger than before.
+    fs::remove_dir_all(out.join("data")).expect("can be removed");
+    fs::remove_file(src.join("0.dcm")).expect("can be removed");
+    Ct::head(128, 40.0, 30.0, 0.0).with_uid(1000).write(&src.join("1.dcm"));
+    Ct::head(144, 40.0, 30.0, 0.0).with_uid(2).write(&src.join("2.dcm"));
+    let again = dcmshard(&list);
+    assert_eq!(again.status.code(), Some(3), "two inputs changed: {}", String::from_utf8_lossy(&again.stderr));
+    let rows: Vec<LedgerRow> = crate::shards::parquet_files(&out.join("ledger/g000001"))
+        .iter()
+        .flat_map(|part| ledger::read(part).expect("a ledger part"))
+        .filter(|row| row.class != Class::Written)
+        .collect();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.reason == Some(Reason::Unreadable) && row.stage.as_deref() == Some("decode")));
+    assert_eq!(crate::shards::rows(&out).len(), SLICES as usize - 2);
+    assert!(dcmshard(&["verify", &out.display().to_string(), "--read-data"]).status.success());
 }

@@ -10,7 +10,6 @@ mod compliance;
 mod conservation;
 mod crash;
 mod decode_real;
-mod determinism;
 mod equivalence;
 mod line;
 mod made;

@@ -5,6 +5,7 @@ use std::fs;
 use dcmshard::phantom::{Head, PhantomOptions, write_multiframe};
 
 use crate::cli::dcmshard;
+use crate::made::Ct;
 use crate::shards::rows;
 
 /// The peak that a run says of itself (the system's accounting of the process) in its last line.
@@ -31,4 +32,21 @@ fn a_300_frame_file_first_in_order_ends_within_64_mib() {
     eprintln!("peak {} MiB", peak >> 20);
     assert!(peak <= 128 << 20, "peak {} MiB, expected at most 64 + 64", peak >> 20);
     assert_eq!(rows(&out).len(), 300);
+}
+
+/// What a run keeps of an input when its slices are done is a few dozen bytes.
+#[test]
+fn twenty_times_as_many_slices_take_hardly_more_memory() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let peaks = [1_000, 20_000].map(|slices: u32| {
+        let (src, out) = (temp.path().join(format!("src-{slices}")), temp.path().join(format!("out-{slices}")));
+        for n in 0..slices {
+            Ct::empty(8, 8).with_uid(n).write(&src.join(format!("{}/{n}.dcm", n / 500)));
+        }
+        let path = |path: &std::path::Path| path.display().to_string();
+        let cheap = ["--set", "crop_pad.size=16", "--memory", "64MiB", "--threads", "2"];
+        peak_bytes(&[&["convert", &path(&src), "--out", &path(&out)], &cheap[..]].concat())
+    });
+    eprintln!("peaks {} and {} MiB", peaks[0] >> 20, peaks[1] >> 20);
+    assert!(peaks[1] <= peaks[0] + (12 << 20), "{peaks:?} bytes, expected at most 12 MiB more");
 }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use dcmshard::decode::{CtInput, Examined};
 use dcmshard::error::{Error, ExitCode};
+use dcmshard::options::Options;
+use dcmshard::pipeline::Pipeline;
 use dcmshard::plan::{
     PlanCounts, PlannedSlice, Planner, Segment, complete_name, paths_name, segment_ledger_name, segment_name,
 };
 use dcmshard::reason::{Class, Fault, Reason};
 use dcmshard::recipe::{Order, Recipe};
-use dcmshard::runner::Cancel;
+use dcmshard::runner::{self, Cancel, Counters, Line};
 use dcmshard::sink::dataset::Dataset;
 use dcmshard::sink::ledger::{self, LedgerRow};
 use dcmshard::sink::table;
@@ -465,7 +467,7 @@ fn a_plan_that_is_asked_to_end_marks_nothing_complete_and_goes_on_later() -> Tes
     let sources = source::resolve(&[place.tree()])?;
     let dataset = Dataset::open(&place.out(), &place.recipe, Some(&place.dir.path().join("key")))?;
     let planner = Planner::new(&dataset, &place.recipe, &sources, &examine)?;
-    let mut planner = planner.with_segment_slices(place.segment_slices).heeding(&cancel);
+    let mut planner = planner.with_segment_slices(place.segment_slices).heeding(&Cancel::default()).heeding(&cancel);
     assert!(planner.next().is_some_and(|segment| segment.is_ok()));
     cancel.request(ExitCode::Interrupted);
     assert!(planner.next().is_none() && planner.next().is_none());
@@ -474,5 +476,26 @@ fn a_plan_that_is_asked_to_end_marks_nothing_complete_and_goes_on_later() -> Tes
     drop(dataset);
     place.plan()?;
     assert_eq!(place.files(), undisturbed.files());
+    Ok(())
+}
+
+/// The next segment may be an hour of header reading away.
+#[test]
+fn a_run_that_fails_does_not_wait_for_the_next_segment() -> Tested {
+    let place = Place::new();
+    place.fill();
+    let (segments, _) = place.plan()?;
+    let data = place.out().join("data");
+    fs::write(&data, "a file where a folder must be")?;
+    let dataset = Dataset::open(&place.out(), &place.recipe, Some(&place.dir.path().join("key")))?;
+    let pipeline = Pipeline::new(&place.recipe, &dataset.key);
+    let (options, key_id) = (Options::default(), dataset.key.id());
+    let line =
+        Line { pipeline: &pipeline, recipe: &place.recipe, options: &options, folder: &dataset.out, key_id: &key_id };
+    let (planned, receiver) = crossbeam_channel::bounded(1);
+    planned.send(segments.into_iter().next().ok_or("a segment").map_err(|what| Error::Bug(what.to_owned())))?;
+    let error = runner::run(&line, receiver, &Counters::new(&pipeline), &Cancel::default()).expect_err("no folder");
+    assert_eq!(error.exit_code(), ExitCode::OutputIo, "{error}");
+    drop(planned); // up to here, another segment could have come
     Ok(())
 }

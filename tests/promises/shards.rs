@@ -1,5 +1,6 @@
 //! Shards as the tests read them: with the parquet crate, knowing nothing of this program.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -71,17 +72,16 @@ impl Row {
     }
 }
 
-/// Name below `folder` and SHA-256 of every file in it.
-pub fn hashes(folder: &Path) -> Vec<(String, String)> {
-    let mut hashes: Vec<(String, String)> = walkdir::WalkDir::new(folder)
+/// Name below `folder` and SHA-256 of every file in it; none where there is no such folder.
+pub fn hashes(folder: &Path) -> BTreeMap<String, String> {
+    walkdir::WalkDir::new(folder)
         .into_iter()
+        .filter(|_| folder.is_dir())
         .map(|entry| entry.expect("can be listed"))
         .filter(|entry| entry.file_type().is_file())
         .map(|entry| {
             let name = entry.path().strip_prefix(folder).expect("is below").display().to_string();
             (name, hex::encode(Sha256::digest(fs::read(entry.path()).expect("can be read"))))
         })
-        .collect();
-    hashes.sort();
-    hashes
+        .collect()
 }
