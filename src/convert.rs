@@ -92,6 +92,7 @@ impl<'a> Conversion<'a> {
             recipe: self.recipe,
             options: self.options,
             folder: &self.dataset.out,
+            sources: &self.sources,
             key_id: &self.dataset.key.id(),
         };
         let (segments_in, segments) = bounded(WAITING_SEGMENTS);

@@ -43,6 +43,7 @@ use crate::sink::manifest;
 use crate::sink::publish::OutputFolder;
 use crate::sink::rows::RowEncoder;
 use crate::sink::shard::{FinishedShard, ShardRecord};
+use crate::source::Source;
 
 /// Shards that may wait for their fsync at one moment, beside the one being synced.
 const WAITING_SHARDS: usize = 2;
@@ -58,6 +59,8 @@ pub struct Line<'a> {
     pub options: &'a Options,
     /// OUT, locked by the caller and swept.
     pub folder: &'a OutputFolder,
+    /// Where the inputs lie: when one cannot be read and its source is gone, the run ends.
+    pub sources: &'a [Source],
     /// Public id of the key, see [`crate::identity::Key::id`].
     pub key_id: &'a str,
 }

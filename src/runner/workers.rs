@@ -21,6 +21,7 @@ use crate::plan::PlannedSlice;
 use crate::reason::{Fault, Reason};
 use crate::sink::rows::Row;
 use crate::slice::{Bytes, Outcome, Reject, Slice};
+use crate::source::Source;
 use crate::stage::Scratch;
 
 /// The column that tells which SOP Instance a slice is of.
@@ -104,6 +105,10 @@ impl<'a> Worker<'a> {
         let since = Instant::now();
         let outcome = self.shared.line.pipeline.decode(at, &mut self.scratch).and_then(|slice| same(planned, slice));
         self.shared.counters.step_done(0, since);
+        if outcome.as_ref().is_err_and(|reject| reject.fault.reason == Reason::Unreadable) {
+            let stand = self.shared.line.sources.iter().try_for_each(Source::check_stands);
+            stand.map_err(|error| self.fail(error))?;
+        }
         if at.frame == 0 {
             self.shared.counters.read(length(&at.input.bytes));
         }

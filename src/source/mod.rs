@@ -75,6 +75,24 @@ impl Source {
         self.only.as_ref().map_or_else(|| self.root.clone(), |name| self.root.join(name))
     }
 
+    /// Whether the source is still there, asked when one of its inputs could not be read: a share
+    /// that is no longer mounted is an empty folder, and must not turn every slice into a reject.
+    ///
+    /// # Errors
+    /// [`Error::SourceIo`] where it is gone, cannot be listed, or holds no file any more.
+    pub fn check_stands(&self) -> Result<(), Error> {
+        let gone = |source| Error::SourceIo { doing: "go on reading", path: self.given.clone(), source };
+        if self.only.is_some() {
+            return std::fs::metadata(self.real()).map(|_| ()).map_err(gone);
+        }
+        match self.check_not_empty() {
+            Err(Error::Usage(_)) => {
+                Err(gone(io::Error::new(io::ErrorKind::NotFound, "there is no file in it any more")))
+            }
+            other => other,
+        }
+    }
+
     /// # Errors
     /// [`Error::SourceIo`] where the folder cannot be listed, [`Error::Usage`] where there is
     /// nothing in it but folders.

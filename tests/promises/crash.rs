@@ -7,6 +7,12 @@ use std::process::{Command, Stdio};
 use dcmshard::reason::{Class, Reason};
 use dcmshard::sink::ledger::{self, LedgerRow};
 
+use dcmshard::convert::Conversion;
+use dcmshard::error::ExitCode;
+use dcmshard::options::Options;
+use dcmshard::recipe::Recipe;
+use dcmshard::runner::Cancel;
+
 use crate::cli::dcmshard;
 use crate::line::{self, Tested, convert, inputs, leftovers, options, shards};
 use crate::made::{Ct, key};
@@ -174,4 +180,34 @@ fn a_file_that_was_replaced_by_another_instance_since_it_was_planned_is_no_row()
     assert!(rows.iter().all(|row| row.reason == Some(Reason::Unreadable) && row.stage.as_deref() == Some("decode")));
     assert_eq!(crate::shards::rows(&out).len(), SLICES as usize - 2);
     assert!(dcmshard(&["verify", &out.display().to_string(), "--read-data"]).status.success());
+}
+
+#[test]
+fn a_source_that_is_gone_in_the_middle_ends_the_run_and_rejects_nothing() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let (src, out, key_path) = (temp.path().join("src"), temp.path().join("out"), temp.path().join("key"));
+    archive(&src);
+    fs::write(&key_path, key().bytes()).expect("can be written");
+    let list = arguments(&src, &out, &key_path);
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    assert!(dcmshard(&list).status.success());
+    let expected = hashes(&out);
+
+    // Planned, but not converted; then the share is unmounted between the start and the first read.
+    fs::remove_dir_all(out.join("data")).expect("can be removed");
+    let settings = ["output.rows_per_shard=4".to_owned()];
+    let recipe = Recipe::from_toml("", &settings).expect("sound");
+    let options = Options { key_file: Some(key_path), ..Options::default() };
+    let conversion = Conversion::open(&[&src], &out, &recipe, &options).expect("the source is there");
+    let away = temp.path().join("away");
+    fs::rename(&src, &away).expect("can be moved");
+    fs::create_dir(&src).expect("can be made");
+    let error = conversion.run(&Cancel::default()).expect_err("the source is gone");
+    assert_eq!(error.exit_code(), ExitCode::SourceIo, "{error}");
+    drop(conversion);
+
+    fs::remove_dir(&src).expect("is empty");
+    fs::rename(&away, &src).expect("can be moved back");
+    assert!(dcmshard(&list).status.success());
+    assert_eq!(hashes(&out), expected);
 }

@@ -490,8 +490,14 @@ fn a_run_that_fails_does_not_wait_for_the_next_segment() -> Tested {
     let dataset = Dataset::open(&place.out(), &place.recipe, Some(&place.dir.path().join("key")))?;
     let pipeline = Pipeline::new(&place.recipe, &dataset.key);
     let (options, key_id) = (Options::default(), dataset.key.id());
-    let line =
-        Line { pipeline: &pipeline, recipe: &place.recipe, options: &options, folder: &dataset.out, key_id: &key_id };
+    let line = Line {
+        pipeline: &pipeline,
+        recipe: &place.recipe,
+        options: &options,
+        folder: &dataset.out,
+        sources: &[],
+        key_id: &key_id,
+    };
     let (planned, receiver) = crossbeam_channel::bounded(1);
     planned.send(segments.into_iter().next().ok_or("a segment").map_err(|what| Error::Bug(what.to_owned())))?;
     let error = runner::run(&line, receiver, &Counters::new(&pipeline), &Cancel::default()).expect_err("no folder");
