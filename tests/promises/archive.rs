@@ -1,12 +1,12 @@
 //! Every file of the test archive has the class that its description asks for.
 
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use dcmshard::decode::{Examined, examine};
 use dcmshard::slice::Bytes;
+
+use crate::made::real_data;
 
 /// Expected reason of every file of `hard` and `junk`; `ct` is a CT slice to be planned.
 const EXPECTED: &[(&str, &str)] = &[
@@ -93,15 +93,6 @@ const EXPECTED: &[(&str, &str)] = &[
     ("junk/thumbnail.png", "not_dicom"),
 ];
 
-fn data() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    if !folder.is_dir() {
-        eprintln!("skipped: no test archive beside the checkout");
-        return None;
-    }
-    Some(folder)
-}
-
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
     entries.filter(|entry| entry.file_type().is_file()).map(|entry| entry.into_path()).collect()
@@ -116,7 +107,7 @@ fn class_of(path: &Path) -> &'static str {
 
 #[test]
 fn every_hard_and_junk_file_has_its_class() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data("") else { return };
     let expected: BTreeMap<&str, &str> = EXPECTED.iter().copied().collect();
     let mut wrong = Vec::new();
     let mut seen = 0;
@@ -134,7 +125,7 @@ fn every_hard_and_junk_file_has_its_class() {
 
 #[test]
 fn the_series_hold_what_their_description_says() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data("") else { return };
     let mut counts: BTreeMap<(String, &str), usize> = BTreeMap::new();
     for path in files_below(&data.join("series")) {
         let name = path.strip_prefix(data.join("series")).expect("below");

@@ -1,9 +1,7 @@
 //! One image in every transfer syntax: the lossless ones have the same stored values, the lossy ones
 //! differ by no more than the description of the archive says.
 
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
-
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dcmshard::attributes::Number;
 use dcmshard::column::Value;
@@ -14,14 +12,7 @@ use dcmshard::recipe::Recipe;
 use dcmshard::slice::{Bytes, InputRef, Ordinal, Pixels, Slice, SliceRef};
 use dcmshard::stage::Scratch;
 
-fn data() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    if !folder.is_dir() {
-        eprintln!("skipped: no test archive beside the checkout");
-        return None;
-    }
-    Some(folder)
-}
+use crate::made::real_data;
 
 fn decode_frame(path: &Path, frame: u32) -> Result<Slice, Fault> {
     let decoder = Decoder::new(&Recipe::head(), &Key::new([1; 32]));
@@ -58,7 +49,7 @@ fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn a_chest_slice_is_the_same_in_every_syntax() {
-    let Some(folder) = data().map(|data| data.join("syntax/chest-slice")) else { return };
+    let Some(folder) = real_data("").map(|data| data.join("syntax/chest-slice")) else { return };
     let reference = decode(&folder.join("explicit-le.dcm"));
     for name in [
         "implicit-le",
@@ -89,7 +80,7 @@ fn a_chest_slice_is_the_same_in_every_syntax() {
 
 #[test]
 fn the_wg04_sample_is_the_same_in_every_syntax() {
-    let Some(folder) = data().map(|data| data.join("syntax/wg04-ct1")) else { return };
+    let Some(folder) = real_data("").map(|data| data.join("syntax/wg04-ct1")) else { return };
     let reference = stored(&decode(&folder.join("explicit-le.dcm")));
     for name in ["rle", "jpeg-lossless-sv1-70", "jpeg-ls-lossless-80", "jpeg2000-lossless-90"] {
         assert_eq!(stored(&decode(&folder.join(format!("{name}.dcm")))), reference, "{name}");
@@ -106,7 +97,7 @@ fn the_wg04_sample_is_the_same_in_every_syntax() {
 
 #[test]
 fn newer_codecs_give_their_source_slices_back() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data("") else { return };
     let head = decode(&data.join("series/head-ct-tilt/0018.dcm"));
     let phantom = decode(&data.join("series/head-phantom-study/S21570/S2010/I120"));
     assert_eq!(decode(&data.join("syntax/ct-htj2k-lossless-201.dcm")).pixels, head.pixels);
@@ -120,7 +111,7 @@ fn newer_codecs_give_their_source_slices_back() {
 
 #[test]
 fn repaired_copies_give_their_source_slice() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data("") else { return };
     let head = decode(&data.join("series/head-ct-tilt/0018.dcm"));
     for name in ["monochrome1", "no-meta-implicit", "no-preamble", "no-rescale"] {
         let slice = decode(&data.join(format!("hard/derived/head-ct-{name}.dcm")));
@@ -132,7 +123,7 @@ fn repaired_copies_give_their_source_slice() {
 
 #[test]
 fn traps_of_real_scanners() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data("") else { return };
     let mismatch = stored(&decode(&data.join("hard/head-j2k-sign-mismatch-tilt.dcm")));
     assert!(mismatch.iter().any(|&value| value < 0) && mismatch.iter().all(|value| (-4096..4096).contains(value)));
     let padding = decode(&data.join("hard/padding-written-unsigned-tilt.dcm"));
@@ -145,7 +136,7 @@ fn traps_of_real_scanners() {
 
 #[test]
 fn frames_of_multi_frame_files() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data("") else { return };
     let path = data.join("hard/enhanced-ct-2-frames.dcm");
     let (first, second) = (decode_frame(&path, 0).expect("decodes"), decode_frame(&path, 1).expect("decodes"));
     assert_ne!(first.pixels, second.pixels);

@@ -1,7 +1,7 @@
 //! DICOM made by the tests: the fewest bytes that are a CT slice, and lies about them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dcmshard::identity::{Key, SourceId};
 use dcmshard::slice::{InputRef, Ordinal, SliceRef};
@@ -139,4 +139,14 @@ pub fn element(out: &mut Vec<u8>, tag: (u16, u16), vr: &[u8; 2], value: &[u8]) {
     }
     out.extend(value);
     out.extend(&[if matches!(vr, b"UI" | b"OB" | b"UN") { 0 } else { b' ' }][..odd]);
+}
+
+/// A folder of the test images, or `None` (said aloud) where they do not stand.
+pub fn real_data(folder: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(folder);
+    if !path.is_dir() {
+        eprintln!("skipped: no test images beside this checkout");
+        return None;
+    }
+    Some(path)
 }

@@ -11,17 +11,7 @@ use dcmshard::slice::{InputRef, Ordinal, Pixels, Slice, SliceRef};
 use dcmshard::stage::Scratch;
 use ndarray::Axis;
 
-use crate::made::key;
-
-/// A folder of the test images, or `None` (said aloud) where they do not stand.
-pub fn real_data(folder: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(folder);
-    if !path.is_dir() {
-        eprintln!("skipped: no test images beside this checkout");
-        return None;
-    }
-    Some(path)
-}
+use crate::made::{key, real_data};
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let Some(folder) = real_data(folder) else { return Vec::new() };
