@@ -194,7 +194,7 @@ fn run_threads(shared: &Shared<'_>, feed: impl FnOnce(&Shared<'_>, &mut Walk<'_>
     thread::scope(|scope| {
         let committer = scope.spawn(move || commit(shared, finished));
         let mut others = vec![scope.spawn(move || Assembly::new(shared, ends).run())];
-        for _ in 0..options.threads.get() {
+        for _ in 0..shared.budget.workers {
             others.push(scope.spawn(|| Worker::new(shared, &channels).run()));
         }
         let walker = Walker { shared, slices: slices_in, notes: notes_in };

@@ -22,6 +22,8 @@ pub(super) struct Budget {
     pub(super) least_slices: u64,
     /// Row groups that may wait for a worker, be encoded or wait for their turn at one moment.
     pub(super) encodes: usize,
+    /// Threads that work: those asked for, as far as there is memory for what each holds.
+    pub(super) workers: usize,
 }
 
 /// What one worker holds beside its slice: buffers of kernels and codecs.
@@ -34,16 +36,17 @@ impl Budget {
     /// one row group being filled and `encodes` more on their way into the file, each of 16 tensors
     /// (a tensor is freed when its page is made, so the encoded group is no memory on top). There
     /// are at most as many encodes as threads, and as fit into half of `--memory`; at least one.
-    /// Threads and open shards have fixed sums. At least a quarter of `--memory` is left to slices.
+    /// Workers and open shards have fixed sums; workers together have at most a quarter of `--memory`,
+    /// so 64 MiB has 16 at most. At least a quarter is left to slices.
     pub(super) fn new(recipe: &Recipe, options: &Options) -> Budget {
         let memory = options.memory_bytes;
         let group = ((ROWS_PER_GROUP * recipe.tensor_bytes()) as u64).max(1);
-        let threads = options.threads.get() as u64;
-        let encodes = (memory / 2 / group).saturating_sub(1).clamp(1, threads);
-        let reserve = (1 + encodes) * group + threads * PER_WORKER + PER_SHARD;
+        let workers = (options.threads.get() as u64).min(memory / 4 / PER_WORKER).max(1);
+        let encodes = (memory / 2 / group).saturating_sub(1).clamp(1, workers);
+        let reserve = (1 + encodes) * group + workers * PER_WORKER + PER_SHARD;
         let least_slices = memory / 4;
         let slices = memory.saturating_sub(reserve).max(least_slices);
-        Budget { slices, least_slices, encodes: encodes as usize }
+        Budget { slices, least_slices, encodes: encodes as usize, workers: workers as usize }
     }
 }
 
@@ -129,7 +132,7 @@ mod tests {
     use super::*;
 
     fn budget(slices: u64) -> Budget {
-        Budget { slices, least_slices: slices / 4, encodes: 1 }
+        Budget { slices, least_slices: slices / 4, encodes: 1, workers: 1 }
     }
 
     #[test]
@@ -196,13 +199,13 @@ mod tests {
         };
         use crate::recipe::Dtype::{Int16, Uint8};
         // 64 MiB, two threads, groups of 4 MiB: 64 - 3 x 4 - 2 - 2
-        assert_eq!(of(64, 2, 1, Uint8), Budget { slices: 48 << 20, least_slices: 16 << 20, encodes: 2 });
+        assert_eq!(of(64, 2, 1, Uint8), Budget { slices: 48 << 20, least_slices: 16 << 20, encodes: 2, workers: 2 });
         // int16: groups of 8 MiB
-        assert_eq!(of(64, 2, 1, Int16), Budget { slices: 36 << 20, least_slices: 16 << 20, encodes: 2 });
+        assert_eq!(of(64, 2, 1, Int16), Budget { slices: 36 << 20, least_slices: 16 << 20, encodes: 2, workers: 2 });
         // three channels: groups of 12 MiB, one encode: 64 - 2 x 12 - 8 - 2
-        assert_eq!(of(64, 8, 3, Uint8), Budget { slices: 30 << 20, least_slices: 16 << 20, encodes: 1 });
-        // many threads: a quarter is left
-        assert_eq!(of(64, 64, 1, Uint8), Budget { slices: 16 << 20, least_slices: 16 << 20, encodes: 7 });
+        assert_eq!(of(64, 8, 3, Uint8), Budget { slices: 30 << 20, least_slices: 16 << 20, encodes: 1, workers: 8 });
+        // more threads than 64 MiB has room for: a quarter each to workers and slices
+        assert_eq!(of(64, 64, 1, Uint8), Budget { slices: 16 << 20, least_slices: 16 << 20, encodes: 7, workers: 16 });
         assert_eq!(of(2048, 8, 1, Uint8).encodes, 8);
     }
 
