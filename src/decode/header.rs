@@ -26,7 +26,7 @@ pub(crate) enum PixelData {
     Float,
 }
 
-/// At most this many bytes of a value are kept; what is longer is no value this program reads.
+/// At most this many bytes of a value are kept; what is longer is no number, and a text by its start.
 const VALUE_KEPT: usize = 256;
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,7 @@ struct Value {
     tag: Tag,
     start: u32,
     length: u16,
+    is_cut: bool,
     is_double: bool,
     big_endian: bool,
 }
@@ -58,7 +59,8 @@ impl Header {
         let kept = value.get(..VALUE_KEPT).unwrap_or(value);
         let Ok(start) = u32::try_from(self.bytes.len()) else { return };
         let is_double = vr == *b"FD" || (vr == *b"  " && super::wanted::is_double(tag));
-        self.values.push(Value { place, tag, start, length: kept.len() as u16, is_double, big_endian });
+        let is_cut = kept.len() < value.len();
+        self.values.push(Value { place, tag, start, length: kept.len() as u16, is_cut, is_double, big_endian });
         self.bytes.extend_from_slice(kept);
     }
 
@@ -108,6 +110,9 @@ impl Header {
     /// A single DS, IS or FD value.
     pub(crate) fn number(&self, frame: u32, tag: Tag) -> Number {
         let Some((value, bytes)) = self.find(frame, tag) else { return Number::Missing };
+        if value.is_cut {
+            return Number::Invalid;
+        }
         if value.is_double {
             return match <[u8; 8]>::try_from(bytes) {
                 Ok(bytes) => {
@@ -139,7 +144,7 @@ impl Header {
 
     /// Exactly `N` DS values.
     pub(crate) fn numbers<const N: usize>(&self, frame: u32, tag: Tag) -> Option<[f64; N]> {
-        let text = self.text(frame, tag)?;
+        let (_, text) = self.find(frame, tag).filter(|(value, _)| !value.is_cut)?;
         let mut numbers = [0.0; N];
         let mut parts = text.split(|&byte| byte == b'\\');
         for number in &mut numbers {
@@ -211,6 +216,15 @@ mod tests {
             assert_eq!(header(&[(Place::Top, RESCALE_SLOPE, text)]).number(0, RESCALE_SLOPE), number, "{text:?}");
         }
         assert_eq!(header(&[]).number(0, RESCALE_SLOPE), Number::Missing);
+    }
+
+    #[test]
+    fn the_start_of_a_value_that_is_too_long_is_no_number() {
+        let long = [&b"1.5"[..], &[b'0'; 300], b"e3"].concat();
+        assert_eq!(header(&[(Place::Top, RESCALE_SLOPE, &long)]).number(0, RESCALE_SLOPE), Number::Invalid);
+        let three = [&b"1\\2\\"[..], &[b'3'; 300]].concat();
+        let header = header(&[(Place::Top, IMAGE_POSITION_PATIENT, &three)]);
+        assert_eq!(header.numbers::<3>(0, IMAGE_POSITION_PATIENT), None);
     }
 
     #[test]

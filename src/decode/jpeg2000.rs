@@ -13,6 +13,9 @@ use crate::reason::{Fault, Reason};
 /// Start of codestream, then SIZ.
 const START: &[u8] = &[0xFF, 0x4F, 0xFF, 0x51];
 
+/// Start of tile-part.
+const SOT: u8 = 0x90;
+
 /// Most tiles of a frame: those of 64x64 on the largest image.
 const TILES: u64 = 4_096;
 
@@ -23,7 +26,8 @@ const TILES: u64 = 4_096;
 /// `limit_exceeded` for too many tiles, `decode_failed` where the codestream is damaged.
 pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Cells, Fault> {
     let codestream = codestream_of(frame).ok_or_else(|| failed("no JPEG 2000 codestream in the frame"))?;
-    check_size(codestream, format)?;
+    let tiles = check_size(codestream, format)?;
+    check_tiles(codestream, tiles)?;
     let image = Image::from_bytes_with(codestream, DecodeParameters::new().strict(true));
     let image = image.map_err(|_| failed("the JPEG 2000 decoder gave up"))?;
     let [component] = image.components() else {
@@ -60,7 +64,8 @@ fn codestream_of(frame: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-fn check_size(codestream: &[u8], format: &Format) -> Result<(), Fault> {
+/// Checks the sizes; gives the number of tiles.
+fn check_size(codestream: &[u8], format: &Format) -> Result<u64, Fault> {
     let cut = || failed("the SIZ segment is cut");
     let body = codestream.get(START.len() + 4..).ok_or_else(cut)?;
     let (words, after) = body.split_first_chunk::<32>().ok_or_else(cut)?;
@@ -85,7 +90,31 @@ fn check_size(codestream: &[u8], format: &Format) -> Result<(), Fault> {
     let down = u64::from(bottom.saturating_sub(tile_top)).div_ceil(tile_height.into());
     match across.saturating_mul(down) {
         tiles if tiles > TILES => Err(limits::exceeded("tiles", tiles, TILES)),
-        _ => Ok(()),
+        tiles => Ok(tiles),
+    }
+}
+
+/// Whether every tile has a tile-part: the decoder leaves the pixels of others 0 without a word.
+fn check_tiles(codestream: &[u8], tiles: u64) -> Result<(), Fault> {
+    let mut seen = vec![false; usize::try_from(tiles).unwrap_or(0)];
+    let mut rest = codestream.get(2..).unwrap_or_default();
+    while let Some(&[0xFF, marker, length1, length2]) = rest.first_chunk() {
+        let mut length = 2 + usize::from(u16::from_be_bytes([length1, length2]));
+        if marker == SOT {
+            let Some(&[_, _, _, _, t1, t2, p1, p2, p3, p4]) = rest.first_chunk() else { break };
+            let tile = usize::from(u16::from_be_bytes([t1, t2]));
+            *seen.get_mut(tile).ok_or_else(|| failed("a tile-part of a tile that is not there"))? = true;
+            length = match u32::from_be_bytes([p1, p2, p3, p4]) as usize {
+                // To the end of the codestream.
+                0 => break,
+                part => part.max(length),
+            };
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    match seen.iter().filter(|seen| !**seen).count() {
+        0 => Ok(()),
+        missing => Err(failed(format!("{missing} of {tiles} tiles are missing"))),
     }
 }
 
@@ -152,6 +181,14 @@ mod tests {
         tiny_tiles[24..32].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1]);
         let large = Format { rows: 4096, ..format(4096, false) };
         assert_eq!(decode(&tiny_tiles, &large).expect_err("tiles").reason, Reason::LimitExceeded);
+    }
+
+    #[test]
+    fn a_tile_without_a_tile_part_is_a_fault_not_zeros() {
+        let mut tiles = FRAME;
+        tiles[24..32].copy_from_slice(&[0, 0, 0, 16, 0, 0, 0, 32]);
+        let fault = decode(&tiles, &format(32, false)).expect_err("the right half has no tile-part");
+        assert_eq!(fault.detail, "1 of 2 tiles are missing");
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Walk<'_> {
     fn run(&mut self) -> Result<(), Stop> {
         loop {
             self.close_finished()?;
-            if self.stack.is_empty() && self.cursor.at_end() {
+            // Zeros behind the last element are padding of a tape or a transfer, in every encoding.
+            if self.stack.is_empty() && (self.cursor.at_end() || self.cursor.rest().starts_with(&[0; 8])) {
                 return Ok(());
             }
             let element = self.cursor.element_header(self.encoding)?;
@@ -155,8 +156,6 @@ impl Walk<'_> {
                 self.header.pixel_data = Some(PixelData::Float);
                 return Ok(true);
             }
-            // Zeros behind the last element: padding of a tape or a transfer.
-            (Tag(0, 0), Some(0)) => return Ok(true),
             (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: true })?,
             (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: false })?,
             (

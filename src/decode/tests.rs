@@ -261,6 +261,15 @@ fn what_cannot_become_a_row_is_rejected() {
 }
 
 #[test]
+fn zeros_behind_the_last_element_end_the_data_set_in_every_encoding() {
+    for encoding in [IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE] {
+        let mut set = Ct::default().data_set(encoding);
+        set.bytes.extend([0; 100]);
+        assert_eq!(reason(&file(super::syntax::native(encoding).uid, &set.bytes)), Some(Reason::NoPixelData));
+    }
+}
+
+#[test]
 fn the_icon_is_not_the_image() {
     let mut icon = DataSet::new(EXPLICIT_LE);
     icon.us(tags::ROWS, 1).put(tags::PIXEL_DATA, "OW", &[9; 2]);

@@ -11,6 +11,7 @@ mod conservation;
 mod crash;
 mod decode_real;
 mod equivalence;
+mod hostile;
 mod line;
 mod made;
 mod memory;
