@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::format::{Cells, Format};
 use super::syntax::Codec;
-use super::{jpeg_baseline, jpeg_lossless, jpeg_ls, jpeg_xl, jpeg2000, rle};
+use super::{jpeg_dct, jpeg_lossless, jpeg_ls, jpeg_xl, jpeg2000, rle};
 use crate::reason::{Fault, Reason};
 
 /// What a codestream says of the image in it.
@@ -62,7 +62,7 @@ pub(crate) fn decode(frame: &[u8], codec: Codec, format: &Format) -> Result<Cell
         _ if format.bits_allocated > 16 => {
             Err(Fault::new(Reason::PixelFormat, "compressed pixels of more than 16 bits"))
         }
-        Codec::JpegBaseline => contained(|| jpeg_baseline::decode(frame, format)),
+        Codec::JpegDct => jpeg_dct::decode(frame, format),
         Codec::JpegLossless => jpeg_lossless::decode(frame, format),
         Codec::JpegLs => jpeg_ls::decode(frame, format),
         Codec::Jpeg2000 => contained(|| jpeg2000::decode(frame, format)),
@@ -87,7 +87,8 @@ pub(crate) fn working_bytes(codec: Codec, pixels: u64) -> u64 {
         Codec::Native | Codec::Deflated | Codec::Unsupported | Codec::JpegLossless | Codec::JpegLs => 0,
         // A plane of bytes; wide cells are counted by themselves.
         Codec::Rle => pixels,
-        Codec::JpegBaseline => 8 * pixels,
+        // Coefficients of a progressive frame, whose edges are filled up to whole blocks; the tables.
+        Codec::JpegDct => 2 * pixels + (256 << 10),
         Codec::Jpeg2000 => 12 * pixels + (256 << 10),
         Codec::JpegXl => 48 * pixels + (1 << 20),
     }

@@ -5,152 +5,18 @@
 
 use super::codestream::{Claim, failed};
 use super::format::{Cells, Format};
+use super::huffman::{Bits, Huffman, Tables};
 use super::markers::{self, Segments};
 use crate::reason::{Fault, Reason};
 
-/// Codes of up to this length are looked up at once.
-const FAST_BITS: u32 = 12;
-
-/// A Huffman table.
-struct Huffman {
-    /// Length << 8 | symbol of the code that these bits begin with; 0 where it is longer.
-    fast: Vec<u16>,
-    /// By length: one past the largest code, aligned to 16 bits.
-    limit: [u32; 17],
-    /// By length: what to add to a code for its symbol's index.
-    offset: [i32; 17],
-    symbols: Vec<u8>,
-}
-
-impl Huffman {
-    fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Huffman, Fault> {
-        if symbols.iter().any(|&symbol| symbol > 16) {
-            return Err(failed("a Huffman table has a category above 16"));
-        }
-        let mut table =
-            Huffman { fast: vec![0; 1 << FAST_BITS], limit: [0; 17], offset: [0; 17], symbols: symbols.to_vec() };
-        let (mut code, mut index) = (0u32, 0usize);
-        for (length, &count) in (1u32..).zip(counts) {
-            table.offset[length as usize] = index as i32 - code as i32;
-            for &symbol in symbols.get(index..index + usize::from(count)).unwrap_or_default() {
-                if code >> length != 0 {
-                    return Err(failed("a Huffman table has more codes than its lengths allow"));
-                }
-                if length <= FAST_BITS {
-                    let first = (code << (FAST_BITS - length)) as usize;
-                    let entry = (length as u16) << 8 | u16::from(symbol);
-                    table.fast[first..first + (1 << (FAST_BITS - length))].fill(entry);
-                }
-                code += 1;
-            }
-            index += usize::from(count);
-            table.limit[length as usize] = code << (16 - length);
-            code <<= 1;
-        }
-        Ok(table)
-    }
-
-    /// Length and symbol of the code at the head of 16 bits.
-    #[inline]
-    fn look_up(&self, bits: u32) -> Option<(u32, u8)> {
-        let entry = self.fast[(bits >> (16 - FAST_BITS)) as usize & ((1 << FAST_BITS) - 1)];
-        if entry != 0 {
-            return Some((u32::from(entry >> 8), entry as u8));
-        }
-        let length = (FAST_BITS + 1..=16).find(|&length| bits < self.limit[length as usize])?;
-        let index = (bits >> (16 - length)) as i32 + self.offset[length as usize];
-        Some((length, *self.symbols.get(usize::try_from(index).ok()?)?))
-    }
-}
-
-/// Entropy-coded bits: stuffed zeros taken out, zeros behind the end.
-struct Bits<'a> {
-    rest: &'a [u8],
-    /// The next bits, from the top.
-    window: u64,
-    count: u32,
-    /// How many of them, at the bottom, are not in the file.
-    made_up: u32,
-}
-
-impl<'a> Bits<'a> {
-    fn new(rest: &'a [u8]) -> Bits<'a> {
-        Bits { rest, window: 0, count: 0, made_up: 0 }
-    }
-
-    /// At least 32 bits in the window.
-    #[inline]
-    fn refill(&mut self) {
-        if self.count >= 32 {
-            return;
-        }
-        if let Some((&four, rest)) = self.rest.split_first_chunk::<4>()
-            && !four.contains(&0xFF)
-        {
-            self.window |= u64::from(u32::from_be_bytes(four)) << (32 - self.count);
-            self.count += 32;
-            self.rest = rest;
-            return;
-        }
-        while self.count <= 56 {
-            let byte = match self.rest {
-                [0xFF, 0, rest @ ..] => {
-                    self.rest = rest;
-                    0xFF
-                }
-                [] | [0xFF, ..] => {
-                    self.made_up += 8;
-                    0
-                }
-                [byte, rest @ ..] => {
-                    self.rest = rest;
-                    *byte
-                }
-            };
-            self.window |= u64::from(byte) << (56 - self.count);
-            self.count += 8;
-        }
-    }
-
-    #[inline]
-    fn consume(&mut self, bits: u32) {
-        self.window <<= bits;
-        self.count -= bits;
-    }
-
-    /// The next difference (T.81 H.1.2.2).
-    #[inline]
-    fn difference(&mut self, table: &Huffman) -> Result<i32, Fault> {
-        self.refill();
-        let (length, category) =
-            table.look_up((self.window >> 48) as u32).ok_or_else(|| failed("a code that is not in the table"))?;
-        self.consume(length);
-        match u32::from(category) {
-            0 => Ok(0),
-            16 => Ok(1 << 15),
-            category => {
-                let bits = (self.window >> (64 - category)) as i32;
-                self.consume(category);
-                Ok(if bits < 1 << (category - 1) { bits + 1 - (1 << category) } else { bits })
-            }
-        }
-    }
-
-    fn check_not_over(&self) -> Result<(), Fault> {
-        if self.count < self.made_up { Err(failed("the entropy-coded data ends early")) } else { Ok(()) }
-    }
-
-    /// Steps over a restart marker.
-    fn restart(&mut self) -> Result<(), Fault> {
-        self.check_not_over()?;
-        match self.rest {
-            [0xFF, 0xD0..=0xD7, rest @ ..] => {
-                *self = Bits::new(rest);
-                Ok(())
-            }
-            _ => Err(failed("no restart marker where one is due")),
-        }
-    }
+/// The next difference (T.81 H.1.2.2).
+#[inline]
+fn difference(bits: &mut Bits<'_>, table: &Huffman) -> Result<i32, Fault> {
+    Ok(match bits.symbol(table)? {
+        0 => 0,
+        16 => 1 << 15,
+        category => bits.value(category.into()),
+    })
 }
 
 /// A codestream up to its entropy-coded data.
@@ -190,7 +56,7 @@ pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Cells, Fault> {
 
 fn read_header<'a>(frame: &'a [u8], format: &Format) -> Result<Scan<'a>, Fault> {
     let mut segments = Segments::of(frame)?;
-    let mut tables: [Option<Huffman>; 4] = [None, None, None, None];
+    let mut tables = Tables::default();
     let mut claim: Option<Claim> = None;
     let mut restart = 0;
     loop {
@@ -204,17 +70,20 @@ fn read_header<'a>(frame: &'a [u8], format: &Format) -> Result<Scan<'a>, Fault> 
             (marker, _) if markers::is_frame(marker) => {
                 return Err(Fault::new(Reason::CodestreamMismatch, "the JPEG process is not lossless"));
             }
-            (markers::DHT, body) => read_tables(body, &mut tables)?,
+            (markers::DHT, body) => tables.read(body)?,
             (markers::DRI, &[a, b, ..]) => restart = usize::from(u16::from_be_bytes([a, b])),
             (markers::SOS, &[1, _, table, predictor @ 1..=7, _, point_transform, ..]) => {
                 let claim = claim.ok_or_else(|| failed("a scan before its frame"))?;
-                let table = tables.get_mut(usize::from(table >> 4)).and_then(Option::take);
+                let table = tables.dc(table >> 4)?;
+                if table.symbols().iter().any(|&symbol| symbol > 16) {
+                    return Err(failed("a Huffman table has a category above 16"));
+                }
                 let columns = format.columns as usize;
                 if restart % columns != 0 || !(2..=16).contains(&claim.precision) || point_transform >= 16 {
                     return Err(failed("restart interval, precision or point transform is impossible"));
                 }
                 return Ok(Scan {
-                    table: table.ok_or_else(|| failed("a scan without its Huffman table"))?,
+                    table: table.clone(),
                     predictor,
                     point_transform: u32::from(point_transform & 15),
                     precision: claim.precision,
@@ -228,21 +97,6 @@ fn read_header<'a>(frame: &'a [u8], format: &Format) -> Result<Scan<'a>, Fault> 
     }
 }
 
-fn read_tables(mut body: &[u8], tables: &mut [Option<Huffman>; 4]) -> Result<(), Fault> {
-    while let Some((&class, rest)) = body.split_first() {
-        let cut = || failed("a Huffman table is cut");
-        let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(cut)?;
-        let symbols = counts.iter().map(|&count| usize::from(count)).sum();
-        let (symbols, rest) = rest.split_at_checked(symbols).ok_or_else(cut)?;
-        // Class 0 is DC and lossless; others are of no use here.
-        if let (0, Some(slot)) = (class >> 4, tables.get_mut(usize::from(class & 15))) {
-            *slot = Some(Huffman::new(counts, symbols)?);
-        }
-        body = rest;
-    }
-    Ok(())
-}
-
 impl Scan<'_> {
     /// One row; `above` is empty in the first row and after a restart.
     fn line(&self, bits: &mut Bits<'_>, above: &[u16], line: &mut [u16]) -> Result<(), Fault> {
@@ -251,7 +105,7 @@ impl Scan<'_> {
             None => 1 << (self.precision.saturating_sub(self.point_transform + 1)),
         };
         let Some(start) = line.first_mut() else { return Ok(()) };
-        *start = (first + bits.difference(&self.table)?) as u16;
+        *start = (first + difference(bits, &self.table)?) as u16;
         match if above.is_empty() { 1 } else { self.predictor } {
             1 => self.rest_of_line(bits, above, line, |a, _, _| a),
             2 => self.rest_of_line(bits, above, line, |_, b, _| b),
@@ -279,7 +133,7 @@ impl Scan<'_> {
         let above = above.iter().chain(zeros).skip(1);
         for (cell, &up) in line.iter_mut().skip(1).zip(above) {
             let up = i32::from(up);
-            let value = (predict(left, up, above_left) + bits.difference(&self.table)?) as u16;
+            let value = (predict(left, up, above_left) + difference(bits, &self.table)?) as u16;
             *cell = value;
             (left, above_left) = (i32::from(value), up);
         }

@@ -3,6 +3,12 @@
 use super::codestream::{Claim, failed};
 use crate::reason::Fault;
 
+/// Start of frame, sequential DCT of 8 bits, Huffman.
+pub(crate) const SOF0: u8 = 0xC0;
+/// Start of frame, sequential DCT of 8 or 12 bits, Huffman.
+pub(crate) const SOF1: u8 = 0xC1;
+/// Start of frame, progressive DCT, Huffman.
+pub(crate) const SOF2: u8 = 0xC2;
 /// Start of frame, lossless Huffman.
 pub(crate) const SOF3: u8 = 0xC3;
 /// Start of frame, JPEG-LS.
@@ -11,6 +17,8 @@ pub(crate) const SOF55: u8 = 0xF7;
 pub(crate) const DHT: u8 = 0xC4;
 /// Define restart interval.
 pub(crate) const DRI: u8 = 0xDD;
+/// Define quantization tables.
+pub(crate) const DQT: u8 = 0xDB;
 /// Start of scan.
 pub(crate) const SOS: u8 = 0xDA;
 /// JPEG-LS parameters.
@@ -18,7 +26,7 @@ pub(crate) const LSE: u8 = 0xF8;
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 
-/// Walks over the segments before the first scan's data.
+/// Walks over the segments before a scan's data.
 #[derive(Debug)]
 pub(crate) struct Segments<'a> {
     rest: &'a [u8],
@@ -36,12 +44,24 @@ impl<'a> Segments<'a> {
         }
     }
 
+    /// The segments between two scans, `rest` being what the first left over; `None` at the end of the
+    /// image.
+    ///
+    /// # Errors
+    /// Reason `decode_failed` where no marker follows.
+    pub(crate) fn after_scan(rest: &'a [u8]) -> Result<Option<Segments<'a>>, Fault> {
+        let is_marker = |pair: &[u8]| matches!(pair, [0xFF, marker] if !matches!(marker, 0 | 0xD0..=0xD7 | 0xFF));
+        let at = rest.windows(2).position(is_marker);
+        let rest = at.and_then(|at| rest.get(at..)).ok_or_else(|| failed("the codestream ends after a scan"))?;
+        Ok(if rest.starts_with(&[0xFF, EOI]) { None } else { Some(Segments { rest }) })
+    }
+
     /// The next segment: its marker and what follows its length.
     ///
     /// # Errors
     /// Reason `decode_failed` where there is none.
     pub(crate) fn next(&mut self) -> Result<(u8, &'a [u8]), Fault> {
-        let cut = || failed("the codestream ends before its first scan");
+        let cut = || failed("the codestream ends before a scan");
         let (&[0xFF], mut rest) = self.rest.split_first_chunk().ok_or_else(cut)? else {
             return Err(failed("no marker in a marker's place"));
         };
@@ -51,7 +71,7 @@ impl<'a> Segments<'a> {
         }
         let (&marker, rest) = rest.split_first().ok_or_else(cut)?;
         if matches!(marker, 0 | 1 | 0xD0..=EOI) {
-            return Err(failed("a marker without a segment before the first scan"));
+            return Err(failed("a marker without a segment before a scan"));
         }
         let (&length, _) = rest.split_first_chunk().ok_or_else(cut)?;
         let (body, after) = rest.split_at_checked(usize::from(u16::from_be_bytes(length))).ok_or_else(cut)?;

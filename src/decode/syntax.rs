@@ -25,8 +25,9 @@ pub(crate) enum Codec {
     Deflated,
     /// PS3.5 annex G.
     Rle,
-    /// JPEG, 8 bit, lossy (T.81 process 1).
-    JpegBaseline,
+    /// JPEG, lossy, 8 or 12 bits, sequential or progressive, which the codestream tells (T.81 processes
+    /// 1, 2, 4, 6, 8, 10, 12).
+    JpegDct,
     /// JPEG lossless (T.81 process 14).
     JpegLossless,
     /// JPEG-LS (T.87).
@@ -80,10 +81,10 @@ static TABLE: &[Syntax] = &[
     Syntax::new("1.2.840.10008.1.2.2", EXPLICIT_BE, Codec::Native, Loss::Lossless),
     Syntax::new("1.2.840.10008.1.2.1.99", EXPLICIT_LE, Codec::Deflated, Loss::Lossless),
     Syntax::packed("1.2.840.10008.1.2.5", Codec::Rle, Loss::Lossless),
-    Syntax::packed("1.2.840.10008.1.2.4.50", Codec::JpegBaseline, Loss::Lossy),
-    Syntax::packed("1.2.840.10008.1.2.4.51", Codec::Unsupported, Loss::Lossy),
-    Syntax::packed("1.2.840.10008.1.2.4.53", Codec::Unsupported, Loss::Lossy),
-    Syntax::packed("1.2.840.10008.1.2.4.55", Codec::Unsupported, Loss::Lossy),
+    Syntax::packed("1.2.840.10008.1.2.4.50", Codec::JpegDct, Loss::Lossy),
+    Syntax::packed("1.2.840.10008.1.2.4.51", Codec::JpegDct, Loss::Lossy),
+    Syntax::packed("1.2.840.10008.1.2.4.53", Codec::JpegDct, Loss::Lossy),
+    Syntax::packed("1.2.840.10008.1.2.4.55", Codec::JpegDct, Loss::Lossy),
     Syntax::packed("1.2.840.10008.1.2.4.57", Codec::JpegLossless, Loss::Lossless),
     Syntax::packed("1.2.840.10008.1.2.4.70", Codec::JpegLossless, Loss::Lossless),
     Syntax::packed("1.2.840.10008.1.2.4.80", Codec::JpegLs, Loss::Lossless),
