@@ -106,6 +106,12 @@ impl Frame {
         let claim = markers::claim(body)?;
         claim.check(format)?;
         match body.get(6..9) {
+            // Of one component the sampling factors change nothing, but they are 1 to 4.
+            Some(&[_, sampling, _])
+                if ![sampling >> 4, sampling & 15].iter().all(|factor| (1..=4).contains(factor)) =>
+            {
+                Err(failed("a sampling factor that is not 1 to 4"))
+            }
             Some(&[_, _, quantization]) if matches!(claim.precision, 8 | 12) => {
                 Ok(Frame { is_progressive: marker == markers::SOF2, precision: claim.precision, quantization })
             }

@@ -223,8 +223,7 @@ fn jpeg_baseline(table: &mut Table) {
     table.row("JPEG baseline", |draft| put(draft, &BASELINE));
     table.row("JPEG extended of 8 bits", |draft| put(draft, &with(&BASELINE, 90, &[0xC1])));
     for (name, at, bytes) in [
-        ("progressive", 90, &[0xC2][..]),
-        ("lossless", 90, &[0xC3]),
+        ("lossless", 90, &[0xC3][..]),
         ("arithmetic", 90, &[0xC9]),
         ("12 bits", 93, &[12]),
         ("16 rows", 94, &[0, 16]),
@@ -236,6 +235,7 @@ fn jpeg_baseline(table: &mut Table) {
         table.slice(&format!("JPEG baseline: {name}"), Reason::CodestreamMismatch, |draft| put(draft, &frame));
     }
     for (name, at, bytes) in [
+        ("sequential, called progressive", 90, &[0xC2][..]),
         ("sampling 0", 100, &[0][..]),
         ("quantization table 9", 101, &[9]),
         ("no Huffman table", 103, &[0xFE]),
