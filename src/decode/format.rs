@@ -205,6 +205,23 @@ fn values32(cells: Vec<u32>, format: &Format) -> Result<Vec<i32>, Fault> {
 }
 
 #[cfg(test)]
+impl Format {
+    /// One frame of unsigned samples, in the fewest bytes: what tests of decoders decode into.
+    pub(crate) fn unsigned(rows: u32, columns: u32, bits_stored: u16) -> Format {
+        Format {
+            rows,
+            columns,
+            frames: 1,
+            bits_allocated: if bits_stored > 8 { 16 } else { 8 },
+            bits_stored,
+            high_bit: bits_stored - 1,
+            is_signed: false,
+            is_turned: false,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

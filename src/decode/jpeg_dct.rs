@@ -260,16 +260,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn format(rows: u32, columns: u32, bits: u16) -> Format {
-        Format {
-            rows,
-            columns,
-            frames: 1,
-            bits_allocated: if bits > 8 { 16 } else { 8 },
-            bits_stored: bits,
-            high_bit: bits - 1,
-            is_signed: false,
-            is_turned: false,
-        }
+        Format::unsigned(rows, columns, bits)
     }
 
     /// Entropy-coded bits on their way out: every symbol has a code of 9 bits, itself.

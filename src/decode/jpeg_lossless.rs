@@ -147,16 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn format(columns: usize, rows: usize) -> Format {
-        Format {
-            rows: rows as u32,
-            columns: columns as u32,
-            frames: 1,
-            bits_allocated: 16,
-            bits_stored: 16,
-            high_bit: 15,
-            is_signed: false,
-            is_turned: false,
-        }
+        Format::unsigned(rows as u32, columns as u32, 16)
     }
 
     /// Writes each difference as a category of 5 bits (17 codes, 0 to 16) and its bits.

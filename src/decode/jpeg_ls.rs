@@ -445,16 +445,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn format(columns: u32, rows: u32, bits: u16) -> Format {
-        Format {
-            rows,
-            columns,
-            frames: 1,
-            bits_allocated: if bits > 8 { 16 } else { 8 },
-            bits_stored: bits,
-            high_bit: bits - 1,
-            is_signed: false,
-            is_turned: false,
-        }
+        Format::unsigned(rows, columns, bits)
     }
 
     /// The example of T.87 annex H.3: 4x4 samples of 8 bits, lossless.
