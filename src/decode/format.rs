@@ -8,9 +8,10 @@ use dicom_dictionary_std::tags;
 use ndarray::Array3;
 
 use super::header::Header;
-use super::limits;
+use super::limits::exceeded;
 use crate::attributes::Number;
 use crate::reason::{Fault, Reason};
+use crate::recipe::LimitsKeys;
 use crate::slice::Pixels;
 
 /// The form of an image's pixels.
@@ -39,7 +40,7 @@ impl Format {
     ///
     /// # Errors
     /// Reason `image_geometry`, `pixel_format` or `limit_exceeded`.
-    pub(crate) fn of(header: &Header) -> Result<Format, Fault> {
+    pub(crate) fn of(header: &Header, limits: &LimitsKeys) -> Result<Format, Fault> {
         let need = |tag: Tag, name: &str| {
             header.uint16(0, tag).ok_or_else(|| geometry(format!("{name} is not one 16-bit value")))
         };
@@ -61,16 +62,31 @@ impl Format {
             1 => true,
             other => return Err(geometry(format!("Pixel Representation is {other}, expected 0 or 1"))),
         };
-        Ok(Format {
-            rows: side(need(tags::ROWS, "Rows")?, "Rows")?,
-            columns: side(need(tags::COLUMNS, "Columns")?, "Columns")?,
-            frames: frames(header)?,
+        let format = Format {
+            rows: side(need(tags::ROWS, "Rows")?, "Rows", limits)?,
+            columns: side(need(tags::COLUMNS, "Columns")?, "Columns", limits)?,
+            frames: frames(header, limits)?,
             bits_allocated,
             bits_stored,
             high_bit,
             is_signed,
             is_turned: header.text(0, tags::PHOTOMETRIC_INTERPRETATION) == Some(b"MONOCHROME1"),
-        })
+        };
+        format.check_bytes(limits)?;
+        Ok(format)
+    }
+
+    fn check_bytes(&self, limits: &LimitsKeys) -> Result<(), Fault> {
+        let of_frame = self.frame_bytes();
+        if of_frame > limits.frame_bytes {
+            return Err(exceeded("bytes of a frame (limits.frame_bytes)", of_frame, limits.frame_bytes));
+        }
+        // At most 2^31 times 2^22.
+        let of_all = of_frame * u64::from(self.frames);
+        if of_all > limits.decoded_bytes {
+            return Err(exceeded("bytes of all frames (limits.decoded_bytes)", of_all, limits.decoded_bytes));
+        }
+        Ok(())
     }
 
     /// Pixels of a frame.
@@ -93,20 +109,22 @@ impl Format {
     }
 }
 
-fn side(found: u16, name: &str) -> Result<u32, Fault> {
+fn side(found: u16, name: &str, limits: &LimitsKeys) -> Result<u32, Fault> {
     match u32::from(found) {
         0 => Err(geometry(format!("{name} is 0"))),
-        side if side > limits::SIDE => Err(limits::exceeded(name, side.into(), limits::SIDE.into())),
+        side if side > limits.side_px => {
+            Err(exceeded(&format!("{name} (limits.side_px)"), side.into(), limits.side_px.into()))
+        }
         side => Ok(side),
     }
 }
 
-fn frames(header: &Header) -> Result<u32, Fault> {
+fn frames(header: &Header, limits: &LimitsKeys) -> Result<u32, Fault> {
     match header.number(0, tags::NUMBER_OF_FRAMES) {
         Number::Missing => Ok(1),
         Number::Value(frames) if frames >= 1.0 && frames == frames.trunc() => {
-            if frames > f64::from(limits::FRAMES) {
-                return Err(limits::exceeded("Number of Frames", frames as u64, limits::FRAMES.into()));
+            if frames > f64::from(limits.frames) {
+                return Err(exceeded("Number of Frames (limits.frames)", frames as u64, limits.frames.into()));
             }
             Ok(frames as u32)
         }

@@ -6,9 +6,10 @@
 use super::cursor::{Cursor, Stop};
 use super::format::Format;
 use super::input::Input;
-use super::limits;
+use super::limits::exceeded;
 use super::syntax::IMPLICIT_LE;
 use crate::reason::{Fault, Reason};
+use crate::recipe::LimitsKeys;
 
 const ITEM: dicom_core::Tag = dicom_core::Tag(0xFFFE, 0xE000);
 
@@ -48,7 +49,7 @@ impl Fragments {
     ///
     /// # Errors
     /// Reason `malformed_header` where the items are none or fit none of these, `limit_exceeded`.
-    pub(crate) fn walk(data: &Input<'_>, offset: u64, frames: u32) -> Result<Fragments, Fault> {
+    pub(crate) fn walk(data: &Input<'_>, offset: u64, frames: u32, limits: &LimitsKeys) -> Result<Fragments, Fault> {
         let mut table = Fragments::default();
         let mut position = offset;
         let mut offsets = None;
@@ -58,8 +59,9 @@ impl Fragments {
                 None => offsets = Some((fragment, position)),
                 Some(_) => table.fragments.push(fragment),
             }
-            if table.fragments.len() > limits::FRAGMENTS {
-                return Err(limits::exceeded("fragments", table.fragments.len() as u64, limits::FRAGMENTS as u64));
+            let (found, most) = (table.fragments.len() as u64, u64::from(limits.fragments));
+            if found > most {
+                return Err(exceeded("fragments (limits.fragments)", found, most));
             }
         }
         let Some((offsets, base)) = offsets else {
@@ -90,7 +92,7 @@ impl Fragments {
         }
         let mut bytes = [0; 8];
         data.read(position, &mut bytes)?;
-        let mut cursor = Cursor::new(&bytes, None, 0);
+        let mut cursor = Cursor::new(&bytes, None, 0, u64::MAX);
         let element = cursor.element_header(IMPLICIT_LE).map_err(|stop| match stop {
             Stop::Broken(fault) => fault,
             Stop::NeedMore => Fault::new(Reason::Truncated, "an item header is cut"),
@@ -195,7 +197,7 @@ impl Frames {
         }
         let length: u64 = fragments.iter().map(|fragment| u64::from(fragment.length)).sum();
         if data.memory().is_none() && length > most_encoded_bytes(format) {
-            return Err(limits::exceeded("bytes of a compressed frame", length, most_encoded_bytes(format)));
+            return Err(exceeded("bytes of a compressed frame", length, most_encoded_bytes(format)));
         }
         gather(data, fragments, buffer)
     }

@@ -12,6 +12,7 @@ use super::load::Loaded;
 use super::syntax::{Codec, Syntax};
 use super::vocabulary;
 use crate::reason::{Fault, Reason};
+use crate::recipe::{LimitsKeys, Recipe};
 use crate::slice::Pixels;
 
 /// What decoding a slice holds beside all that is counted by bytes: the header's values, tables of
@@ -36,11 +37,15 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Checks that a header can be decoded by.
+    /// Checks that a header can be decoded by, as the recipe lets it.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub(crate) fn of(loaded: Loaded) -> Result<Image, Fault> {
+    pub(crate) fn of(loaded: Loaded, recipe: &Recipe) -> Result<Image, Fault> {
+        if loaded.size > recipe.limits.file_bytes {
+            let most = recipe.limits.file_bytes;
+            return Err(limits::exceeded("bytes of the file (limits.file_bytes)", loaded.size, most));
+        }
         if let Some(fault) = loaded.broken {
             return Err(fault);
         }
@@ -56,7 +61,8 @@ impl Image {
         if syntax.codec == Codec::Unsupported {
             return Err(Fault::new(Reason::TransferSyntax, format!("no decoder for transfer syntax {}", syntax.uid)));
         }
-        let format = Format::of(&loaded.header)?;
+        syntax.check_is_on(&recipe.decode)?;
+        let format = Format::of(&loaded.header, &recipe.limits)?;
         let sop_class = loaded.header.text(0, tags::SOP_CLASS_UID).or(loaded.meta.sop_class.as_deref());
         let sop_class = sop_class.and_then(vocabulary::standard_uid);
         check_form(pixel_data, syntax, &format)?;
@@ -101,10 +107,10 @@ impl Image {
     ///
     /// # Errors
     /// Where the fragments make no sense.
-    pub(crate) fn locate(&self, data: &Input<'_>) -> Result<Frames, Fault> {
+    pub(crate) fn locate(&self, data: &Input<'_>, limits: &LimitsKeys) -> Result<Frames, Fault> {
         match self.pixel_data {
             PixelData::Encapsulated { offset } => {
-                Fragments::walk(data, offset, self.format.frames).map(Frames::Encapsulated)
+                Fragments::walk(data, offset, self.format.frames, limits).map(Frames::Encapsulated)
             }
             PixelData::Native { offset, .. } => Ok(Frames::Native { offset }),
             PixelData::Float => Err(Fault::new(Reason::PixelFormat, "pixels are floating point numbers")),

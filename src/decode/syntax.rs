@@ -1,5 +1,8 @@
 //! The transfer syntaxes of PS3.6 table A-1 that hold images, and what decodes each.
 
+use crate::reason::{Fault, Reason};
+use crate::recipe::{CodecFamily, DecodeKeys};
+
 /// How the data elements are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Encoding {
@@ -40,6 +43,22 @@ pub(crate) enum Codec {
     Unsupported,
 }
 
+impl Codec {
+    /// What a recipe calls it; `None` where there is nothing to switch off.
+    pub(crate) fn family(self) -> Option<CodecFamily> {
+        match self {
+            Codec::Native | Codec::Unsupported => None,
+            Codec::Deflated => Some(CodecFamily::Deflate),
+            Codec::Rle => Some(CodecFamily::Rle),
+            Codec::JpegDct => Some(CodecFamily::Jpeg),
+            Codec::JpegLossless => Some(CodecFamily::JpegLossless),
+            Codec::JpegLs => Some(CodecFamily::JpegLs),
+            Codec::Jpeg2000 => Some(CodecFamily::Jpeg2000),
+            Codec::JpegXl => Some(CodecFamily::JpegXl),
+        }
+    }
+}
+
 /// Whether pixels in this syntax went through a lossy step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
@@ -67,6 +86,21 @@ impl Syntax {
 
     const fn packed(uid: &'static str, codec: Codec, loss: Loss) -> Syntax {
         Syntax::new(uid, EXPLICIT_LE, codec, loss)
+    }
+
+    /// Whether the recipe lets its codec be used.
+    ///
+    /// # Errors
+    /// Reason `transfer_syntax`.
+    pub(crate) fn check_is_on(&self, decode: &DecodeKeys) -> Result<(), Fault> {
+        match self.codec.family().filter(|family| !decode.codecs.contains(family)) {
+            None => Ok(()),
+            Some(family) => {
+                let detail =
+                    format!("transfer syntax {} needs {:?}, which decode.codecs leaves out", self.uid, family.as_str());
+                Err(Fault::new(Reason::TransferSyntax, detail))
+            }
+        }
     }
 
     /// Whether frames come as fragments.

@@ -43,7 +43,7 @@ fn values(slice: &Slice) -> Vec<i64> {
 }
 
 fn look(bytes: &[u8]) -> Examined {
-    examine(&Bytes::Memory(bytes.into()))
+    examine(&Bytes::Memory(bytes.into()), &Recipe::head())
 }
 
 fn reason(bytes: &[u8]) -> Option<Reason> {
@@ -182,7 +182,7 @@ fn files_are_read_as_memory_is() {
     let path = folder.path().join("a");
     for bytes in [enhanced(), Ct::default().file(EXPLICIT_LE, &CELLS)] {
         std::fs::write(&path, &bytes).expect("written");
-        assert_eq!(examine(&Bytes::File(path.clone())), look(&bytes));
+        assert_eq!(examine(&Bytes::File(path.clone()), &Recipe::head()), look(&bytes));
         let from_file = decode_frame(&InputRef::file(SourceId([0; 24]), &path), 0).expect("decodes");
         let from_memory = decode(bytes).expect("decodes");
         assert_eq!(from_file.pixels, from_memory.pixels);
@@ -209,10 +209,12 @@ fn special_files_are_not_opened() {
     let link = folder.path().join("link");
     std::os::unix::fs::symlink("nowhere", &link).expect("a link");
     for path in [&link, folder.path(), Path::new("/dev/null")] {
-        let Examined::Not(fault) = examine(&Bytes::File(path.to_owned())) else { panic!("no CT") };
+        let Examined::Not(fault) = examine(&Bytes::File(path.to_owned()), &Recipe::head()) else { panic!("no CT") };
         assert_eq!(fault.reason, Reason::SpecialFile);
     }
-    let Examined::Not(fault) = examine(&Bytes::File(folder.path().join("missing"))) else { panic!("no CT") };
+    let Examined::Not(fault) = examine(&Bytes::File(folder.path().join("missing")), &Recipe::head()) else {
+        panic!("no CT")
+    };
     assert_eq!(fault.reason, Reason::Unreadable);
     assert!(!fault.detail.contains("missing"), "{}", fault.detail);
 }
@@ -350,7 +352,7 @@ fn a_long_header_is_found_by_reading_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a");
     std::fs::write(&path, file("1.2.840.10008.1.2.1", &set.bytes)).expect("written");
-    let Examined::Ct(found) = examine(&Bytes::File(path.clone())) else { panic!("a CT") };
+    let Examined::Ct(found) = examine(&Bytes::File(path.clone()), &Recipe::head()) else { panic!("a CT") };
     assert!(found.bytes_per_slice > 1_000_000);
     assert_eq!(values(&decode_frame(&InputRef::file(SourceId([0; 24]), &path), 0).expect("decodes")), [0; 6]);
 }
