@@ -65,7 +65,7 @@ pub(crate) fn decode(frame: &[u8], codec: Codec, format: &Format) -> Result<Cell
         Codec::JpegDct => jpeg_dct::decode(frame, format),
         Codec::JpegLossless => jpeg_lossless::decode(frame, format),
         Codec::JpegLs => jpeg_ls::decode(frame, format),
-        Codec::Jpeg2000 => contained(|| jpeg2000::decode(frame, format)),
+        Codec::Jpeg2000 => jpeg2000::decode(frame, format),
         Codec::JpegXl => contained(|| jpeg_xl::decode(frame, format)),
         Codec::Native | Codec::Deflated | Codec::Unsupported => {
             Err(Fault::new(Reason::TransferSyntax, "no decoder for the transfer syntax"))
@@ -89,7 +89,8 @@ pub(crate) fn working_bytes(codec: Codec, pixels: u64) -> u64 {
         Codec::Rle => pixels,
         // Coefficients of a progressive frame, whose edges are filled up to whole blocks; the tables.
         Codec::JpegDct => 2 * pixels + (256 << 10),
-        Codec::Jpeg2000 => 12 * pixels + (256 << 10),
+        // Coefficients, and what the limits of precincts and code-blocks leave room for.
+        Codec::Jpeg2000 => 16 * pixels + (1 << 20),
         Codec::JpegXl => 48 * pixels + (1 << 20),
     }
 }
