@@ -1,19 +1,14 @@
-//! Huffman codes of JPEG, and the bits they stand in.
+//! Huffman codes of JPEG.
 //!
 //! # Source
-//! T.81 annex C and F.2.2 (tables, decoding), B.1.1.5 (stuffed zeros), B.2.4.2 (where tables are kept).
+//! T.81 annex C and F.2.2 (tables, decoding), B.2.4.2 (where tables are kept).
 
 use super::codestream::failed;
+use super::entropy_bits::Bits;
 use crate::reason::Fault;
 
 /// Codes of up to this length are looked up at once.
 const FAST_BITS: u32 = 12;
-
-/// Bytes from which the stuffed zeros are taken out at once.
-const BLOCK_BYTES: usize = 4096;
-
-/// Bytes that are looked at together for one that is all ones.
-const PIECE_BYTES: usize = 16;
 
 /// A Huffman table.
 #[derive(Clone)]
@@ -162,94 +157,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Entropy-coded bytes up to a marker, a block at a time.
-struct Source<'a> {
-    /// With its stuffed zeros.
-    rest: &'a [u8],
-    /// Without them; 8 bytes can be read from wherever a block has one.
-    block: [u8; BLOCK_BYTES + 8],
-}
-
-/// Entropy-coded bits: stuffed zeros taken out, zeros behind the end.
-pub(crate) struct Bits<'a> {
-    source: Box<Source<'a>>,
-    /// First byte of the block of which not every bit is in the window.
-    at: usize,
-    /// End of the block.
-    end: usize,
-    /// The next bits, from the top; below the counted ones, some of those behind them or zeros.
-    window: u64,
-    count: u32,
-    /// How many bits, at the end of the block, are not in the file.
-    made_up: usize,
-}
-impl Source<'_> {
-    /// The rest of the block, from `at` to `end`, moves to its front, and behind it what follows it in
-    /// the file. Gives the new end and how many bytes before it are not in the file: 8 or none.
-    #[cold]
-    #[inline(never)]
-    fn next_block(&mut self, at: usize, end: usize) -> (usize, usize) {
-        self.block.copy_within(at..end, 0);
-        let end = self.unstuff(end - at);
-        if end >= 8 {
-            return (end, 0);
-        }
-        self.block[end..end + 8].fill(0);
-        (end + 8, 8)
-    }
-
-    /// Fills the block from `end` on, up to a marker. Gives the new end.
-    fn unstuff(&mut self, mut end: usize) -> usize {
-        let block = &mut self.block[..BLOCK_BYTES];
-        loop {
-            while let Some((bytes, rest)) = self.rest.split_first_chunk::<PIECE_BYTES>()
-                && let Some(place) = block.get_mut(end..end + PIECE_BYTES)
-                && !bytes.iter().fold(false, |any, &byte| any | (byte == 0xFF))
-            {
-                place.copy_from_slice(bytes);
-                (self.rest, end) = (rest, end + PIECE_BYTES);
-            }
-            for _ in 0..PIECE_BYTES {
-                let Some(place) = block.get_mut(end) else { return end };
-                (*place, self.rest) = match self.rest {
-                    [0xFF, 0, rest @ ..] => (0xFF, rest),
-                    [] | [0xFF, ..] => return end,
-                    [byte, rest @ ..] => (*byte, rest),
-                };
-                end += 1;
-            }
-        }
-    }
-}
-
-impl<'a> Bits<'a> {
-    pub(crate) fn new(rest: &'a [u8]) -> Bits<'a> {
-        let source = Box::new(Source { rest, block: [0; BLOCK_BYTES + 8] });
-        Bits { source, at: 0, end: 0, window: 0, count: 0, made_up: 0 }
-    }
-
-    /// At least 56 bits in the window.
-    #[inline(always)]
-    pub(crate) fn refill(&mut self) {
-        if self.end - self.at < 8 {
-            let (end, made_up) = self.source.next_block(self.at, self.end);
-            (self.at, self.end, self.made_up) = (0, end, self.made_up + 8 * made_up);
-        }
-        let at = self.at % BLOCK_BYTES;
-        let eight = self.source.block[at..at + 8].first_chunk().map_or(0, |&bytes| u64::from_be_bytes(bytes));
-        // Bits that are there already are the same ones.
-        self.window |= eight.wrapping_shr(self.count);
-        self.at = self.at.wrapping_add((63 ^ self.count as usize) / 8);
-        self.count |= 56;
-    }
-
-    /// Takes at most 56 bits, which are in the window.
-    #[inline(always)]
-    fn consume(&mut self, bits: u32) {
-        self.window = self.window.wrapping_shl(bits);
-        self.count = self.count.wrapping_sub(bits);
-    }
-
+impl Bits<'_> {
     /// The symbol of the next code; 16 bits behind it are in the window.
     ///
     /// # Errors
@@ -258,7 +166,7 @@ impl<'a> Bits<'a> {
     pub(crate) fn symbol(&mut self, table: &Huffman) -> Result<u8, Fault> {
         self.refill();
         let (length, symbol) =
-            table.look_up((self.window >> 48) as u32).ok_or_else(|| failed("a code that is not in the table"))?;
+            table.look_up((self.window() >> 48) as u32).ok_or_else(|| failed("a code that is not in the table"))?;
         self.consume(length);
         Ok(symbol)
     }
@@ -267,7 +175,7 @@ impl<'a> Bits<'a> {
     /// Needs `refill` before it; after that, one in four is enough.
     #[inline(always)]
     pub(crate) fn symbol_and_value(&mut self, table: &Values<'_>) -> Option<(u8, i16)> {
-        let entry = table.fast[(self.window >> (64 - FAST_BITS)) as usize];
+        let entry = table.fast[(self.window() >> (64 - FAST_BITS)) as usize];
         if entry == 0 {
             return None;
         }
@@ -279,14 +187,6 @@ impl<'a> Bits<'a> {
     #[inline(always)]
     pub(crate) fn value(&mut self, category: u32) -> i32 {
         extended(self.plain(category), category)
-    }
-
-    /// 1 to 16 bits behind a symbol, as they are.
-    #[inline(always)]
-    pub(crate) fn plain(&mut self, count: u32) -> u32 {
-        let bits = (self.window >> (64 - count)) as u32;
-        self.consume(count);
-        bits
     }
 
     /// The difference of a DC coefficient from the one before, behind its symbol (T.81 table F.1).
@@ -301,52 +201,6 @@ impl<'a> Bits<'a> {
             _ => Err(failed("a DC category above 15")),
         }
     }
-
-    /// One bit, anywhere.
-    #[inline(always)]
-    pub(crate) fn bit(&mut self) -> bool {
-        if self.count == 0 {
-            self.refill();
-        }
-        self.plain(1) == 1
-    }
-
-    /// Bits that are left before the marker, as far as they were looked at; those made up count too.
-    #[inline(always)]
-    fn left(&self) -> usize {
-        self.count as usize + 8 * (self.end - self.at)
-    }
-
-    /// Whether more was taken than there is.
-    ///
-    /// # Errors
-    /// Reason `decode_failed`.
-    #[inline(always)]
-    pub(crate) fn check_not_over(&self) -> Result<(), Fault> {
-        if self.left() < self.made_up { Err(failed("the entropy-coded data ends early")) } else { Ok(()) }
-    }
-
-    /// Steps over a restart marker. What stands before it is less than a byte.
-    ///
-    /// # Errors
-    /// Reason `decode_failed` where there is none.
-    #[inline(always)]
-    pub(crate) fn restart(&mut self) -> Result<(), Fault> {
-        self.check_not_over()?;
-        match self.source.rest {
-            [0xFF, 0xD0..=0xD7, rest @ ..] if self.left() - self.made_up < 8 => {
-                self.source.rest = rest;
-                (self.at, self.end, self.window, self.count, self.made_up) = (0, 0, 0, 0, 0);
-                Ok(())
-            }
-            _ => Err(failed("no restart marker where one is due")),
-        }
-    }
-
-    /// The bytes from the next marker or earlier.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.source.rest
-    }
 }
 
 /// The value of a category by its bits (T.81 F.2.2.1, EXTEND).
@@ -358,37 +212,12 @@ fn extended(bits: u32, category: u32) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entropy_bits::Stuffing;
+    use super::super::entropy_bits::tests::{PlainBits, entropy_coded};
     use super::*;
     use proptest::prelude::*;
 
-    /// Bits one by one: stuffed zeros taken out, zeros behind the end.
-    struct PlainBits {
-        bits: Vec<bool>,
-        at: usize,
-    }
-
     impl PlainBits {
-        fn new(bytes: &[u8]) -> PlainBits {
-            let (mut bits, mut at) = (Vec::new(), 0);
-            while let Some(&byte) = bytes.get(at) {
-                if byte == 0xFF && bytes.get(at + 1) != Some(&0) {
-                    break;
-                }
-                bits.extend((0..8).rev().map(|bit| byte >> bit & 1 == 1));
-                at += if byte == 0xFF { 2 } else { 1 };
-            }
-            PlainBits { bits, at: 0 }
-        }
-
-        fn bit(&mut self) -> u32 {
-            self.at += 1;
-            self.bits.get(self.at - 1).map_or(0, |&bit| bit.into())
-        }
-
-        fn plain(&mut self, count: u32) -> u32 {
-            (0..count).fold(0, |bits, _| bits << 1 | self.bit())
-        }
-
         /// T.81 F.2.2.3, DECODE.
         fn symbol(&mut self, counts: &[u8; 16], symbols: &[u8]) -> Option<u8> {
             let (mut code, mut first, mut index) = (0, 0, 0);
@@ -428,33 +257,16 @@ mod tests {
         })
     }
 
-    /// Bytes with many of ones, most of them stuffed.
-    fn entropy_coded(most: usize) -> impl Strategy<Value = Vec<u8>> {
-        let byte = prop_oneof![
-            8 => any::<u8>().prop_map(|byte| vec![byte]),
-            1 => Just(vec![0xFF, 0]),
-            1 => Just(vec![0x12; 40]),
-        ];
-        (prop::collection::vec(byte, 0..most), any::<bool>()).prop_map(|(bytes, has_markers)| {
-            let bytes = bytes.concat();
-            if has_markers {
-                return bytes;
-            }
-            let stuffed = |byte| if byte == 0xFF { vec![0xFF, 0] } else { vec![byte] };
-            bytes.into_iter().flat_map(stuffed).collect()
-        })
-    }
-
     proptest! {
         #[test]
         fn symbols_and_values_are_those_read_bit_by_bit(
-            (counts, symbols) in tables(), bytes in entropy_coded(300), is_ac: bool,
+            (counts, symbols) in tables(), bytes in entropy_coded(300, Stuffing::Byte), is_ac: bool,
         ) {
             let table = Huffman::new(&counts, &symbols).expect("the codes have room");
             let values = if is_ac { table.coefficients() } else { table.differences() };
-            let (mut bits, mut plain) = (Bits::new(&bytes), PlainBits::new(&bytes));
+            let (mut bits, mut plain) = (Bits::new(&bytes, Stuffing::Byte), PlainBits::new(&bytes, Stuffing::Byte));
             while bits.check_not_over().is_ok() {
-                prop_assert!(plain.at <= plain.bits.len());
+                prop_assert!(!plain.is_over());
                 bits.refill();
                 if let Some((symbol, value)) = bits.symbol_and_value(&values) {
                     prop_assert_eq!(plain.symbol(&counts, &symbols), Some(symbol));
@@ -471,33 +283,7 @@ mod tests {
                     _ => {}
                 }
             }
-            prop_assert!(plain.at > plain.bits.len());
-        }
-
-        #[test]
-        fn stuffed_zeros_are_out_across_blocks(bytes in entropy_coded(6000), counts in prop::collection::vec(1u32..=16, 1..50)) {
-            let (mut bits, mut plain) = (Bits::new(&bytes), PlainBits::new(&bytes));
-            for &count in counts.iter().cycle() {
-                bits.refill();
-                prop_assert_eq!(bits.plain(count), plain.plain(count));
-                prop_assert_eq!(bits.check_not_over().is_err(), plain.at > plain.bits.len());
-                if plain.at > plain.bits.len() {
-                    break;
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_restart_is_due_within_the_last_byte() {
-        let bytes = [0b1010_1010, 0xFF, 0, 0x12, 0xFF, 0xD3, 0x80];
-        for (taken, is_due) in [(16, false), (17, true), (24, true), (25, false)] {
-            let mut bits = Bits::new(&bytes);
-            (0..taken).for_each(|_| _ = bits.bit());
-            assert_eq!(bits.restart().is_ok(), is_due, "{taken} bits");
-            if is_due {
-                assert!(bits.bit() && !bits.bit());
-            }
+            prop_assert!(plain.is_over());
         }
     }
 

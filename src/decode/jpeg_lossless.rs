@@ -4,8 +4,9 @@
 //! T.81 annex H (prediction, coding of differences), annex C and F.2.2 (Huffman tables).
 
 use super::codestream::{Claim, failed};
+use super::entropy_bits::{Bits, Stuffing};
 use super::format::{Cells, Format};
-use super::huffman::{Bits, Huffman, Tables, Values};
+use super::huffman::{Huffman, Tables, Values};
 use super::markers::{self, Segments};
 use crate::reason::{Fault, Reason};
 
@@ -56,7 +57,7 @@ pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Cells, Fault> {
     let columns = format.columns as usize;
     let mut cells = vec![0u16; format.pixels()];
     let table = scan.table.differences();
-    let mut bits = Bits::new(scan.data);
+    let mut bits = Bits::new(scan.data, Stuffing::Byte);
     let mut above: &[u16] = &[];
     for (row, line) in cells.chunks_exact_mut(columns).enumerate() {
         if scan.restart_rows > 0 && row > 0 && row % scan.restart_rows == 0 {
