@@ -84,7 +84,9 @@ fn contained(decoder: impl FnOnce() -> Result<Cells, Fault>) -> Result<Cells, Fa
 /// Measured peaks, rounded up; of JPEG XL it is also the limit that its decoder is given.
 pub(crate) fn working_bytes(codec: Codec, pixels: u64) -> u64 {
     match codec {
-        Codec::Native | Codec::Deflated | Codec::Unsupported | Codec::JpegLossless | Codec::JpegLs => 0,
+        Codec::Native | Codec::Deflated | Codec::Unsupported | Codec::JpegLossless => 0,
+        // The levels of gradients, a byte each; three lines.
+        Codec::JpegLs => 256 << 10,
         // A plane of bytes; wide cells are counted by themselves.
         Codec::Rle => pixels,
         // Coefficients of a progressive frame, whose edges are filled up to whole blocks; the tables.

@@ -12,6 +12,7 @@
 mod acquisition_columns;
 mod codestream;
 mod cursor;
+mod entropy_bits;
 mod examine;
 mod file_meta;
 mod format;
@@ -27,6 +28,7 @@ mod jpeg2000;
 mod jpeg_dct;
 mod jpeg_lossless;
 mod jpeg_ls;
+mod jpeg_ls_line;
 mod jpeg_progressive;
 mod jpeg_xl;
 mod limits;
