@@ -10,7 +10,7 @@ use super::header::Header;
 use super::input::Input;
 use super::limits;
 use super::scan::scan;
-use super::syntax::{Codec, EXPLICIT_LE, Encoding, Syntax};
+use super::syntax::{EXPLICIT_LE, Encoding, Syntax};
 use crate::reason::{Fault, Reason};
 
 /// The first read; most headers fit.
@@ -74,7 +74,7 @@ fn attempt(
     let start = usize::try_from(meta.data_set).unwrap_or(usize::MAX);
     let rest = bytes.get(start..).unwrap_or_default();
     let syntax = meta.syntax(rest);
-    let scanned = if syntax.is_some_and(|syntax| syntax.codec == Codec::Deflated) {
+    let scanned = if syntax.is_some_and(|syntax| syntax.is_deflated) {
         let (inflated, total) = inflate_start(rest, window, bytes.len() as u64 == size)?;
         scan(&inflated, total, 0, EXPLICIT_LE)
     } else {
