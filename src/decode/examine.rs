@@ -7,6 +7,7 @@ use super::header::Header;
 use super::image::Image;
 use super::input::Input;
 use super::load::{Loaded, load};
+use super::syntax::Codec;
 use super::{CtInput, Examined};
 use crate::reason::{Fault, Reason};
 use crate::recipe::Recipe;
@@ -86,7 +87,9 @@ fn filter(loaded: &Loaded) -> Result<(), Fault> {
     {
         return Err(Fault::new(Reason::Colour, "more than one sample per pixel, or not MONOCHROME"));
     }
-    if loaded.broken.is_none() && header.pixel_data.is_none() {
+    // In a syntax without a decoder the pixels may be elsewhere: that is a reject of the syntax.
+    let has_decoder = loaded.syntax.is_none_or(|syntax| syntax.codec != Codec::Unsupported);
+    if loaded.broken.is_none() && header.pixel_data.is_none() && has_decoder {
         return Err(Fault::new(Reason::NoPixelData, "the data set has no Pixel Data"));
     }
     Ok(())

@@ -46,7 +46,12 @@ impl Format {
         };
         let bits_allocated = need(tags::BITS_ALLOCATED, "Bits Allocated")?;
         if !matches!(bits_allocated, 8 | 16 | 32) {
-            let detail = format!("Bits Allocated is {bits_allocated}, expected 8, 16 or 32");
+            let form = match bits_allocated {
+                1 => " (a bit map)",
+                12 => " (packed)",
+                _ => "",
+            };
+            let detail = format!("Bits Allocated is {bits_allocated}{form}, expected 8, 16 or 32");
             return Err(Fault::new(Reason::PixelFormat, detail));
         }
         let bits_stored = need(tags::BITS_STORED, "Bits Stored")?;
@@ -70,7 +75,7 @@ impl Format {
             bits_stored,
             high_bit,
             is_signed,
-            is_turned: header.text(0, tags::PHOTOMETRIC_INTERPRETATION) == Some(b"MONOCHROME1"),
+            is_turned: is_turned(header)?,
         };
         format.check_bytes(limits)?;
         Ok(format)
@@ -109,6 +114,17 @@ impl Format {
     }
 }
 
+/// Whether the smallest value is white. What is not grey at all is not for here to judge.
+fn is_turned(header: &Header) -> Result<bool, Fault> {
+    match header.text(0, tags::PHOTOMETRIC_INTERPRETATION) {
+        Some(b"MONOCHROME1") => Ok(true),
+        Some(text) if text != b"MONOCHROME2" && text.starts_with(b"MONOCHROME") => {
+            Err(Fault::new(Reason::PixelFormat, "Photometric Interpretation is neither MONOCHROME1 nor MONOCHROME2"))
+        }
+        _ => Ok(false),
+    }
+}
+
 fn side(found: u16, name: &str, limits: &LimitsKeys) -> Result<u32, Fault> {
     match u32::from(found) {
         0 => Err(geometry(format!("{name} is 0"))),
@@ -143,24 +159,15 @@ pub(crate) enum Cells {
 
 impl Cells {
     /// Cells of an uncompressed frame. `vr` is that of Pixel Data: in OW, big endian, 32-bit cells
-    /// are two words, the low one first, and 8-bit cells are swapped in pairs (PS3.5 A.3).
+    /// are two words, the low one first (PS3.5 A.3). Cells of 8 bits come in the order of the pixels.
     pub(crate) fn native(bytes: &[u8], format: &Format, big_endian: bool, vr: [u8; 2]) -> Cells {
-        let words = vr == *b"OW";
         match (format.bits_allocated, big_endian) {
-            (8, true) if words => Cells::Narrow(
-                bytes
-                    .chunks(2)
-                    .flat_map(|pair| pair.iter().rev())
-                    .map(|&byte| u16::from(byte))
-                    .take(format.pixels())
-                    .collect(),
-            ),
             (8, _) => Cells::Narrow(bytes.iter().map(|&byte| u16::from(byte)).collect()),
             (16, false) => Cells::Narrow(bytes.as_chunks().0.iter().map(|&cell| u16::from_le_bytes(cell)).collect()),
             (16, true) => Cells::Narrow(bytes.as_chunks().0.iter().map(|&cell| u16::from_be_bytes(cell)).collect()),
             (_, false) => Cells::Wide(bytes.as_chunks().0.iter().map(|&cell| u32::from_le_bytes(cell)).collect()),
             (_, true) => {
-                let turn = if words { 16 } else { 0 };
+                let turn = if vr == *b"OW" { 16 } else { 0 };
                 let cells = bytes.as_chunks().0.iter();
                 Cells::Wide(cells.map(|&cell| u32::from_be_bytes(cell).rotate_left(turn)).collect())
             }
@@ -303,7 +310,6 @@ mod tests {
     fn big_endian_cells() {
         let eight = Format { bits_allocated: 8, bits_stored: 8, high_bit: 7, ..PLAIN };
         assert_eq!(Cells::native(&[1, 2], &PLAIN, true, *b"OW"), Cells::Narrow(vec![0x0102]));
-        assert_eq!(Cells::native(&[1, 2], &eight, true, *b"OW"), Cells::Narrow(vec![2, 1]));
         assert_eq!(Cells::native(&[1, 2], &eight, true, *b"OB"), Cells::Narrow(vec![1, 2]));
         let wide = Format { bits_allocated: 32, ..PLAIN };
         assert_eq!(Cells::native(&[0, 2, 0, 1], &wide, true, *b"OW"), Cells::Wide(vec![0x0001_0002]));

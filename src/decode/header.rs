@@ -47,6 +47,8 @@ pub(crate) struct Header {
     bytes: Vec<u8>,
     /// Where the pixels are; `None` where the data set ends without.
     pub(crate) pixel_data: Option<PixelData>,
+    /// Offset and length of the value of Extended Offset Table (7FE0,0001).
+    pub(crate) extended_offset_table: Option<(u64, u32)>,
 }
 
 impl Header {

@@ -10,7 +10,7 @@ use super::header::Header;
 use super::input::Input;
 use super::limits::exceeded;
 use super::scan::scan;
-use super::syntax::{Codec, EXPLICIT_LE, Encoding, Syntax};
+use super::syntax::{EXPLICIT_LE, Encoding, Syntax};
 use crate::reason::{Fault, Reason};
 use crate::recipe::{LimitsKeys, Recipe};
 
@@ -80,7 +80,7 @@ fn attempt(
     let start = usize::try_from(meta.data_set).unwrap_or(usize::MAX);
     let rest = bytes.get(start..).unwrap_or_default();
     let syntax = meta.syntax(rest);
-    let scanned = if let Some(syntax) = syntax.filter(|syntax| syntax.codec == Codec::Deflated) {
+    let scanned = if let Some(syntax) = syntax.filter(|syntax| syntax.is_deflated) {
         if let Err(fault) = syntax.check_is_on(&recipe.decode) {
             let (encoding, header) = (EXPLICIT_LE, Header::default());
             return Ok(Some(Loaded { meta, size, syntax: Some(syntax), encoding, header, broken: Some(fault) }));

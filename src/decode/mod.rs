@@ -12,10 +12,12 @@
 mod acquisition_columns;
 mod codestream;
 mod cursor;
+mod deflated_frame;
 mod entropy_bits;
 mod examine;
 mod file_meta;
 mod format;
+mod fragments;
 mod frames;
 mod geometry_columns;
 mod header;
@@ -36,11 +38,14 @@ mod load;
 mod markers;
 mod rle;
 mod scan;
+mod starts;
 mod syntax;
 #[cfg(test)]
 mod test_dicom;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_syntax;
 mod vocabulary;
 mod wanted;
 

@@ -158,6 +158,10 @@ impl Walk<'_> {
                 self.header.pixel_data = Some(PixelData::Float);
                 return Ok(true);
             }
+            (tags::EXTENDED_OFFSET_TABLE, Some(length)) => {
+                self.value(element, None)?;
+                self.header.extended_offset_table = Some((offset, length));
+            }
             (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: true })?,
             (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: false })?,
             (

@@ -20,20 +20,20 @@ use crate::stage::Scratch;
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const CELLS: [u16; 6] = [0, 1, 2, 0x7FFF, 0x8000, 0xFFFF];
 
-fn memory(bytes: Vec<u8>) -> Arc<InputRef> {
+pub(super) fn memory(bytes: Vec<u8>) -> Arc<InputRef> {
     InputRef::memory(SourceId([0; 24]), bytes.into())
 }
 
-fn decode_frame(input: &Arc<InputRef>, frame: u32) -> Result<Slice, Fault> {
+pub(super) fn decode_frame(input: &Arc<InputRef>, frame: u32) -> Result<Slice, Fault> {
     let decoder = Decoder::new(&Recipe::head(), &Key::new([1; 32]));
     decoder.decode(&SliceRef { ordinal: Ordinal(0), input: input.clone(), frame }, &mut Scratch::default())
 }
 
-fn decode(bytes: Vec<u8>) -> Result<Slice, Fault> {
+pub(super) fn decode(bytes: Vec<u8>) -> Result<Slice, Fault> {
     decode_frame(&memory(bytes), 0)
 }
 
-fn values(slice: &Slice) -> Vec<i64> {
+pub(super) fn values(slice: &Slice) -> Vec<i64> {
     match &slice.pixels {
         Pixels::U8(a) => a.iter().map(|&v| v.into()).collect(),
         Pixels::U16(a) => a.iter().map(|&v| v.into()).collect(),
@@ -46,14 +46,14 @@ fn look(bytes: &[u8]) -> Examined {
     examine(&Bytes::Memory(bytes.into()), &Recipe::head())
 }
 
-fn reason(bytes: &[u8]) -> Option<Reason> {
+pub(super) fn reason(bytes: &[u8]) -> Option<Reason> {
     match look(bytes) {
         Examined::Ct(_) => None,
         Examined::Not(fault) => Some(fault.reason),
     }
 }
 
-fn ct(bytes: &[u8]) -> CtInput {
+pub(super) fn ct(bytes: &[u8]) -> CtInput {
     match look(bytes) {
         Examined::Ct(ct) => ct,
         Examined::Not(fault) => panic!("{fault}"),

@@ -114,7 +114,7 @@ fn syntaxes(table: &mut Table) {
         ("4.55", Expected::Slice(Reason::DecodeFailed)),
         ("4.92", Expected::Plan(Reason::TransferSyntax)),
         ("4.93", Expected::Plan(Reason::TransferSyntax)),
-        ("8.1", Expected::Plan(Reason::TransferSyntax)),
+        ("8.1", Expected::Slice(Reason::DecodeFailed)),
     ] {
         table.file(&format!("syntax {last}"), expected, |draft| {
             draft.frame("", b"ab").with_meta(&meta(&format!("1.2.840.10008.1.2.{last}")))
