@@ -16,6 +16,8 @@ mod examine;
 mod file_meta;
 mod format;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod geometry_columns;
 mod header;
 mod huffman;
@@ -34,8 +36,8 @@ mod load;
 mod markers;
 mod rle;
 mod scan;
-mod syntax;
-#[cfg(test)]
+pub(crate) mod syntax;
+#[cfg(any(test, fuzzing))]
 mod test_dicom;
 #[cfg(test)]
 mod tests;
