@@ -3,7 +3,7 @@
 #   make demo    build, draw an archive, convert it, read it back
 #   make test    every test; makes a private Python environment in .venv
 #
-# Also: lint, schemas, pictures, clean-demo. Nothing is installed outside this folder and cargo's.
+# Also: lint, fuzz, schemas, pictures, clean-demo. Nothing is installed outside this folder and cargo's.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,12 +13,11 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= python3
 CARGO ?= cargo
-TARGET := $(or $(CARGO_TARGET_DIR),target)
-DCMSHARD := "$(TARGET)/release/dcmshard"
+DCMSHARD := "$(or $(CARGO_TARGET_DIR),target)/release/dcmshard"
 # never the scripts of .venv/bin: their first lines do not survive a path with a space
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: help build demo test lint schemas pictures clean-demo
+.PHONY: help build demo test lint schemas pictures clean-demo fuzz fuzz-build
 
 help:
 	@awk '!/^#/ {exit} {sub(/^# ?/, ""); print}' Makefile
@@ -57,6 +56,34 @@ lint:
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --quiet
+
+# --- fuzzing, on the stable toolchain: make fuzz [TARGET=scan] [RUNS=1000000]
+
+FUZZ_TARGETS := scan file deflated attributes rle jpeg_dct jpeg_lossless jpeg_ls jpeg2000 jpeg_xl recipe out_json out_table
+RUNS ?= 5000
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZER = fuzz/target/$(HOST)/release/fuzz
+# what cargo-fuzz passes, but for a sanitizer: counters of branches, and what is compared
+FUZZ_RUSTFLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+  -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1
+# the oracle: memory in MiB, seconds for one input
+FUZZ_LIMITS := -rss_limit_mb=512 -malloc_limit_mb=64 -timeout=5
+
+fuzz-build:
+	@CARGO_TARGET_DIR=fuzz/target RUSTFLAGS="$(FUZZ_RUSTFLAGS)" \
+	  $(CARGO) build --release --quiet --manifest-path fuzz/Cargo.toml --target $(HOST)
+	@[ -d fuzz/corpus ] || SEEDS=fuzz/corpus $(FUZZER)
+
+fuzz: fuzz-build
+	@for target in $(or $(TARGET),$(FUZZ_TARGETS)); do \
+	  mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
+	  echo "== $$target"; \
+	  TARGET=$$target $(FUZZER) fuzz/corpus/$$target $(FUZZ_LIMITS) -max_len=4096 -runs=$(RUNS) \
+	    -artifact_prefix=fuzz/artifacts/$$target/ -print_final_stats=1 2> fuzz/artifacts/$$target.log \
+	    || { tail -40 fuzz/artifacts/$$target.log; exit 1; }; \
+	  grep -E 'stat::(number_of_executed_units|average_exec_per_sec|peak_rss_mb)' fuzz/artifacts/$$target.log; \
+	done
 
 # --- files that are made and committed
 

@@ -41,6 +41,8 @@ pub mod column;
 pub mod convert;
 pub mod decode;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod identity;
 pub mod kernel;
 pub mod options;

@@ -38,12 +38,20 @@ fn geometry(detail: impl Into<String>) -> Fault {
 impl Format {
     /// Reads the form, every value checked.
     ///
+    /// Three attributes that every image should have may be missing. Samples per Pixel is 1 then: the
+    /// length of Pixel Data, or the codestream, agrees with that or the slice is rejected. High Bit is Bits
+    /// Stored - 1, as PS3.5 section 8.1.1 asks for. Photometric Interpretation is MONOCHROME2, which all CT
+    /// images are but for a few that say so: stored values are rescaled as they are.
+    ///
     /// # Errors
     /// Reason `image_geometry`, `pixel_format` or `limit_exceeded`.
     pub(crate) fn of(header: &Header, limits: &LimitsKeys) -> Result<Format, Fault> {
         let need = |tag: Tag, name: &str| {
             header.uint16(0, tag).ok_or_else(|| geometry(format!("{name} is not one 16-bit value")))
         };
+        if header.is_given(0, tags::SAMPLES_PER_PIXEL) {
+            need(tags::SAMPLES_PER_PIXEL, "Samples per Pixel")?;
+        }
         let bits_allocated = need(tags::BITS_ALLOCATED, "Bits Allocated")?;
         if !matches!(bits_allocated, 8 | 16 | 32) {
             let form = match bits_allocated {
@@ -58,7 +66,10 @@ impl Format {
         if !(1..=bits_allocated).contains(&bits_stored) {
             return Err(geometry(format!("Bits Stored is {bits_stored}, Bits Allocated {bits_allocated}")));
         }
-        let high_bit = header.uint16(0, tags::HIGH_BIT).unwrap_or(bits_stored - 1);
+        let high_bit = match header.is_given(0, tags::HIGH_BIT) {
+            true => need(tags::HIGH_BIT, "High Bit")?,
+            false => bits_stored - 1,
+        };
         if !(bits_stored - 1..bits_allocated).contains(&high_bit) {
             return Err(geometry(format!("High Bit is {high_bit}, Bits Stored {bits_stored}")));
         }

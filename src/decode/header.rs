@@ -95,6 +95,11 @@ impl Header {
         self.values.iter().any(|value| matches!(value.place, Place::Frame(_)) && value.tag == tag)
     }
 
+    /// Whether there is a value, be it right or wrong.
+    pub(crate) fn is_given(&self, frame: u32, tag: Tag) -> bool {
+        self.find(frame, tag).is_some_and(|(_, bytes)| !bytes.is_empty())
+    }
+
     /// The bytes of a text value without the spaces and zeros around it; `None` where nothing is left.
     pub(crate) fn text(&self, frame: u32, tag: Tag) -> Option<&[u8]> {
         let (_, bytes) = self.find(frame, tag)?;

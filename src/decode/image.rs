@@ -133,6 +133,15 @@ impl Image {
         cells.stored(&self.format)
     }
 
+    /// Bytes that are read from the start of the input for its header, which [`super::load::load`] doubles
+    /// until it is found.
+    fn header_window(&self) -> u64 {
+        match self.pixel_data {
+            PixelData::Native { offset, .. } | PixelData::Encapsulated { offset } => offset.next_power_of_two(),
+            PixelData::Float => 0,
+        }
+    }
+
     /// What decoding one slice holds beside 2 bytes for each of its pixels.
     pub(crate) fn bytes_per_slice(&self, size: u64) -> u64 {
         let pixels = self.format.pixels() as u64;
@@ -146,7 +155,7 @@ impl Image {
             _ if is_whole => 2 * size,
             _ => most_encoded_bytes(&self.format),
         };
-        let fixed = if is_whole { FIXED_BYTES } else { PIECEWISE_BYTES };
+        let fixed = if is_whole { FIXED_BYTES } else { PIECEWISE_BYTES + self.header_window() };
         let working = codestream::working_bytes(self.syntax.codec, pixels);
         fixed + self.header.memory() + cells + encoded + working
     }

@@ -19,6 +19,8 @@ mod file_meta;
 mod format;
 mod fragments;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod geometry_columns;
 mod header;
 mod huffman;
@@ -39,8 +41,8 @@ mod markers;
 mod rle;
 mod scan;
 mod starts;
-mod syntax;
-#[cfg(test)]
+pub(crate) mod syntax;
+#[cfg(any(test, fuzzing))]
 mod test_dicom;
 #[cfg(test)]
 mod tests;

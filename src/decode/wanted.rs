@@ -20,7 +20,8 @@ const MACROS: &[Tag] = &[
     tags::UNASSIGNED_PER_FRAME_CONVERTED_ATTRIBUTES_SEQUENCE,
 ];
 
-const WANTED: &[Tag] = &[
+/// What is kept.
+pub(crate) const WANTED: &[Tag] = &[
     tags::IMAGE_TYPE,
     tags::SOP_CLASS_UID,
     tags::SOP_INSTANCE_UID,
@@ -72,6 +73,23 @@ const WANTED: &[Tag] = &[
 /// Whether the value of this attribute is kept.
 pub(crate) fn is_wanted(tag: Tag) -> bool {
     WANTED.contains(&tag)
+}
+
+/// The attributes that decide how pixel cells are read: US, one value (PS3.3 C.7.6.3).
+const FORM: &[Tag] = &[
+    tags::SAMPLES_PER_PIXEL,
+    tags::ROWS,
+    tags::COLUMNS,
+    tags::BITS_ALLOCATED,
+    tags::BITS_STORED,
+    tags::HIGH_BIT,
+    tags::PIXEL_REPRESENTATION,
+];
+
+/// Whether a value of this VR can be the attribute's. Of those that decide how pixels are read only 16-bit
+/// numbers can, and what is written without its VR; of the others all can: a wrong one costs no slice.
+pub(crate) fn fits(tag: Tag, vr: [u8; 2]) -> bool {
+    !FORM.contains(&tag) || matches!(&vr, b"US" | b"SS" | b"UN" | b"  ")
 }
 
 /// Whether this sequence of a functional group is looked into.

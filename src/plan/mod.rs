@@ -48,6 +48,13 @@ pub use segment::{PlannedSlice, Segment};
 /// one as well, so that memory is bounded.
 pub const SEGMENT_SLICES: u64 = 50_000;
 
+/// Reads a file as each kind of table that a plan is made of.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_as_each_kind(path: &std::path::Path) {
+    drop(read_inputs(path));
+    drop(paths::read_at(path, &[]));
+}
+
 /// Name below OUT of a plan segment.
 pub fn segment_name(generation: u32, index: u32) -> String {
     format!("plan/g{generation:06}/seg-{index:05}.parquet")

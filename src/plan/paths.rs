@@ -141,8 +141,12 @@ fn batch(paths: &Paths, inputs: &[Input]) -> Result<RecordBatch, Error> {
 /// Reads the private table of paths. Sources are looked up by label, so a tree that was moved is
 /// found where it is now.
 pub(super) fn read(private: &OutputFolder, name: &str, sources: &[Source]) -> Result<(Paths, Vec<Input>), Error> {
-    let path = private.path(name);
-    let rows = table::read(&path)?.rows;
+    read_at(&private.path(name), sources)
+}
+
+/// The same of a file that is anywhere.
+pub(super) fn read_at(path: &Path, sources: &[Source]) -> Result<(Paths, Vec<Input>), Error> {
+    let rows = table::read(path)?.rows;
     let wrong = |problem: String| Error::Verify(format!("{} is no path table: {problem}", path.display()));
     let ids = array::<StringArray>(&rows, "source_id").map_err(wrong)?;
     let labels = array::<StringArray>(&rows, "label").map_err(wrong)?;

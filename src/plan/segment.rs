@@ -164,13 +164,22 @@ fn from_batch(rows: &RecordBatch) -> Result<Vec<PlannedInput>, String> {
             Ok(PlannedInput {
                 source_id: ids.value(row).parse()?,
                 sop_key: sop_keys.is_valid(row).then(|| sop_key(row)).transpose()?,
-                ordinal: ordinals.value(row).cast_unsigned(),
-                frames: frames.value(row).cast_unsigned(),
-                shard: shards.value(row).cast_unsigned(),
-                weight_bytes: weights.value(row).cast_unsigned(),
+                ordinal: whole("ordinal", ordinals.value(row))?,
+                frames: whole("frames", frames.value(row))?,
+                shard: whole("shard", shards.value(row))?,
+                weight_bytes: whole("weight_bytes", weights.value(row))?,
             })
         })
         .collect()
+}
+
+/// Below 2^63, or 2^31: so no sum of an ordinal and the frames behind it can overflow.
+fn whole<A, B>(name: &str, found: A) -> Result<B, String>
+where
+    A: Copy + std::fmt::Display,
+    B: TryFrom<A>,
+{
+    B::try_from(found).map_err(|_| format!("{name} is {found}, expected 0 or above"))
 }
 
 /// A column of a small table.
@@ -192,6 +201,33 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn negative_numbers_are_no_plan() {
+        let planned = PlannedInput {
+            source_id: SourceId([1; 24]),
+            sop_key: None,
+            ordinal: 0,
+            frames: 1,
+            shard: 0,
+            weight_bytes: 1,
+        };
+        let at = super::super::paths::Paths::default().push(0, b"", b"f").expect("room");
+        let sound = batch(&[(planned, at)]).expect("a table");
+        assert!(from_batch(&sound).is_ok());
+        for (name, column) in [
+            ("ordinal", Arc::new(Int64Array::from(vec![-1])) as ArrayRef),
+            ("frames", Arc::new(Int32Array::from(vec![-1]))),
+            ("shard", Arc::new(Int32Array::from(vec![i32::MIN]))),
+            ("weight_bytes", Arc::new(Int64Array::from(vec![i64::MIN]))),
+        ] {
+            let mut columns = sound.columns().to_vec();
+            columns[sound.schema().index_of(name).expect("there")] = column;
+            let wrong = RecordBatch::try_new(sound.schema(), columns).expect("the same types");
+            let problem = from_batch(&wrong).expect_err(name);
+            assert!(problem.starts_with(&format!("{name} is -")), "{problem}");
+        }
+    }
 
     #[test]
     fn shards_are_cut_before_they_are_too_full_and_never_inside_an_input() {

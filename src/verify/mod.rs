@@ -98,6 +98,15 @@ pub fn verify(out: &Path, read_data: bool, report: &mut dyn FnMut(Progress)) -> 
     Ok(check.findings)
 }
 
+/// Reads a file as each kind that verification knows beside plan and ledger.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_as_each_kind(path: &Path) {
+    drop(read_json::<Manifest>(path));
+    drop(read_json::<Complete>(path));
+    drop(read_shard(path, true));
+    drop(read_shard(path, false));
+}
+
 /// A manifest's entry: what it says of a shard.
 type Listed = (String, u64, String);
 
