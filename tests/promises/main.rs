@@ -20,6 +20,7 @@ mod phantoms;
 mod plan;
 mod privacy;
 mod real_heads;
+mod runs;
 mod schemas;
 mod shards;
 mod slice_table;
