@@ -9,6 +9,7 @@ mod cli;
 mod compliance;
 mod conservation;
 mod crash;
+mod damage;
 mod decode_real;
 mod equivalence;
 mod hostile;

@@ -55,7 +55,13 @@ pub fn convert(sources: &[&Path], out: &Path, more: &[&str]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dcmshard"));
     command.arg("convert").args(sources).arg("--out").arg(out);
     command.args(["--memory", "64MiB", "--progress", "json"]).args(more);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    run(&mut command)
+}
+
+/// Runs a program whose last line on standard error is a JSON object.
+pub fn run(command: &mut Command) -> Ended {
+    // The names in a backtrace take more memory than the program.
+    command.env("RUST_BACKTRACE", "0").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     let pid = Pid::from_child(&child);
     let mut pipe = child.stderr.take().expect("is a pipe");
