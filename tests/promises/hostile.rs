@@ -114,8 +114,11 @@ fn outcome(pipeline: &Pipeline, bytes: &[u8]) -> (Expected, Found) {
 /// Slices of a file, or of all, by reason (`None`: a row).
 type Found = BTreeMap<Option<Reason>, u64>;
 
-/// Every file, and what became of it in this process (`None`: it panicked); found out once for all tests.
-static OUTCOMES: LazyLock<Vec<(Case, Option<(Expected, Found)>)>> = LazyLock::new(|| {
+/// A file, and what became of it in this process (`None`: it panicked).
+type CaseOutcome = (Case, Option<(Expected, Found)>);
+
+/// Every file; found out once for all tests.
+static OUTCOMES: LazyLock<Vec<CaseOutcome>> = LazyLock::new(|| {
     let cases = cases();
     let found = in_two_threads(&cases, |case| {
         let pipeline = Pipeline::new(&Recipe::head(), &key());
