@@ -10,7 +10,7 @@ pub const LOSSLESS_UID: &str = "1.2.840.10008.1.2.4.70";
 pub const BASELINE_UID: &str = "1.2.840.10008.1.2.4.50";
 pub const LS_UID: &str = "1.2.840.10008.1.2.4.80";
 pub const J2K_UID: &str = "1.2.840.10008.1.2.4.90";
-const XL_UID: &str = "1.2.840.10008.1.2.4.110";
+pub const XL_UID: &str = "1.2.840.10008.1.2.4.110";
 
 /// 8x8 cells of 16 bits: a segment of two runs, and one of 64 literals.
 pub fn rle() -> Vec<u8> {

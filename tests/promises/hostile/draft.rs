@@ -186,6 +186,11 @@ impl Draft {
         self
     }
 
+    /// The elements in their order.
+    pub fn elements(&self) -> Vec<Vec<u8>> {
+        self.elements.values().cloned().collect()
+    }
+
     pub fn data_set(&self) -> Vec<u8> {
         self.elements.values().flatten().chain(&self.tail).copied().collect()
     }

@@ -3,7 +3,7 @@
 use dcmshard::reason::Reason;
 use dicom_dictionary_std::tags;
 
-use super::codestreams::rle;
+use super::codestreams::{BASELINE_UID, J2K_UID, LOSSLESS_UID, LS_UID, XL_UID, form, rle};
 use super::draft::{Draft, Expected, ITEM, ITEM_END, RLE_UID, SEQUENCE_END, Table, element, items, lie};
 
 pub fn cases() -> Table {
@@ -125,6 +125,13 @@ fn samples_and_frames(table: &mut Table) {
     table.row("no photometric", |draft| draft.without(tags::PHOTOMETRIC_INTERPRETATION));
     table.row("no samples per pixel", |draft| draft.without(tags::SAMPLES_PER_PIXEL));
     table.row("planar configuration 7", |draft| draft.us(tags::PLANAR_CONFIGURATION, 7));
+    for (name, rows, data) in [("of no rows", 0u16, 0), ("of 65535 rows", 65535, 8), ("in the pixels' bits", 8, 0)] {
+        table.row(&format!("an overlay {name}"), |draft| {
+            let overlay = |element| dicom_core::Tag(0x6000, element);
+            let draft = draft.us(overlay(0x0010), rows).us(overlay(0x0011), 8).us(overlay(0x0100), 16);
+            draft.us(overlay(0x0102), 12).put(overlay(0x3000), "OW", &vec![0; data])
+        });
+    }
     table.row("an overlay beyond the image", |draft| {
         draft.put(dicom_core::Tag(0x6000, 0x0010), "US", &[0xFF; 2]).put(dicom_core::Tag(0x6000, 0x3000), "OW", b"ab")
     });
@@ -171,6 +178,25 @@ fn fragments(table: &mut Table) {
     table.row("an extended offset table that is wrong", |draft| {
         draft.put(tags::EXTENDED_OFFSET_TABLE, "OV", &[0xFF; 16]).frame(RLE_UID, &frame)
     });
+    for (name, offsets, lengths) in [
+        ("of no frame", &[][..], &[][..]),
+        ("behind the end", &[1u64 << 62][..], &[9][..]),
+        ("of two frames", &[0, 8], &[9, 9]),
+        ("of the largest length", &[0], &[u64::MAX]),
+        ("without its lengths", &[0], &[]),
+    ] {
+        let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        table.row(&format!("an extended offset table {name}"), |draft| {
+            let draft = draft.put(tags::EXTENDED_OFFSET_TABLE, "OV", &words(offsets));
+            draft.put(tags::EXTENDED_OFFSET_TABLE_LENGTHS, "OV", &words(lengths)).frame(RLE_UID, &frame)
+        });
+    }
+    for syntax in [LOSSLESS_UID, BASELINE_UID, LS_UID, J2K_UID, XL_UID, RLE_UID] {
+        for short in [&b""[..], b"\xFF", b"\xFF\xD8", b"\xFF\x4F", b"\xFF\x0A"] {
+            let name = format!("a fragment of {short:?} in {syntax}");
+            table.slice(&name, Reason::DecodeFailed, |draft| form(draft, syntax).frame(syntax, short));
+        }
+    }
     let mut broken = |name: &str, reason, content: Vec<u8>| {
         table.slice(name, reason, |draft| draft.encapsulated(RLE_UID, &content));
     };

@@ -42,6 +42,14 @@ fn no_dicom(table: &mut Table) {
     not("zip", b"PK\x03\x04\x14\0\0\0\x08\0../../etc/passwd");
     not("pdf", b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n");
     not("jpeg", &[0xFF, 0xD8, 0xFF, 0xE0, 0, 16, b'J', b'F', b'I', b'F', 0, 1]);
+    not("rar", b"Rar!\x1A\x07\x01\0");
+    not("gzip of a gzip", &gzip(&gzip(&Draft::new("2.25.1", Encoding::Explicit).bytes())));
+    not("zip of a slice, out of its folder", &zip("../../../slice.dcm"));
+    not("zip of a slice, an absolute name", &zip("/etc/slice.dcm"));
+    not("tar of a slice", &tar("slice.dcm", b'0'));
+    not("tar of a link out of its folder", &tar("../../etc/passwd", b'2'));
+    not("xml", b"<?xml version=\"1.0\"?><!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>");
+    not("json", b"{\"00080018\":{\"vr\":\"UI\",\"Value\":[\"2.25.1\"]}}");
     not("elf", b"\x7FELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0>\0");
     table.file("empty", Expected::Plan(Reason::EmptyFile), |_| Vec::new());
     table.file("preamble only", Expected::Plan(Reason::Truncated), |draft| draft.bytes()[..132].to_vec());
@@ -49,6 +57,30 @@ fn no_dicom(table: &mut Table) {
     let junk = |text: &[u8]| [&[0; 128][..], b"DICM", text].concat();
     table.file("preamble and text", Expected::Plan(Reason::MalformedHeader), |_| junk(b"and then words of no use"));
     table.file("preamble and ones", Expected::Plan(Reason::MalformedHeader), |_| junk(&[0xFF; 64]));
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let header = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];
+    [&header[..], &deflate(bytes), &[0; 4], &(bytes.len() as u32).to_le_bytes()].concat()
+}
+
+/// The local header of a zip and a stored member.
+fn zip(name: &str) -> Vec<u8> {
+    let slice = Draft::new("2.25.1", Encoding::Explicit).bytes();
+    let length = (slice.len() as u32).to_le_bytes();
+    let header = [&b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0"[..], &length, &length].concat();
+    [&header[..], &(name.len() as u16).to_le_bytes(), &[0; 2], name.as_bytes(), &slice].concat()
+}
+
+/// A member of a tar: header and content.
+fn tar(name: &str, kind: u8) -> Vec<u8> {
+    let slice = Draft::new("2.25.1", Encoding::Explicit).bytes();
+    let mut header = [0; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[124..135].copy_from_slice(format!("{:011o}", slice.len()).as_bytes());
+    header[156] = kind;
+    header[257..262].copy_from_slice(b"ustar");
+    [&header[..], &slice].concat()
 }
 
 fn beginnings(table: &mut Table) {
@@ -234,6 +266,14 @@ fn nested(levels: usize, is_closed: bool) -> Vec<u8> {
     [open.repeat(levels), close.repeat(if is_closed { levels } else { 0 })].concat()
 }
 
+/// Sequences in sequences, each with its length.
+fn defined(tag: Tag, levels: usize) -> Vec<u8> {
+    // 12 bytes of a sequence's header and 8 of its item's.
+    let header =
+        |left: usize| [lie(tag, "SQ", (20 * left - 12) as u32, b""), lie(ITEM, "", (20 * left - 20) as u32, b"")];
+    (1..=levels).rev().flat_map(header).flatten().collect()
+}
+
 fn nesting(table: &mut Table) {
     table.row("16 levels", |draft| draft.raw(PRIVATE, nested(16, true)));
     for levels in [17, 256, 2_000, 100_000] {
@@ -243,12 +283,26 @@ fn nesting(table: &mut Table) {
         }
     }
     // What has a length is stepped over as a whole, however deep it is.
-    for levels in [17, 2_000] {
-        table.row(&format!("{levels} levels of defined length"), |draft| {
-            let inside = (0..levels).fold(Vec::new(), |inside, _| element(PRIVATE, "SQ", &element(ITEM, "", &inside)));
-            draft.raw(PRIVATE, inside)
+    for levels in [16, 17, 256, 2_000, 100_000] {
+        table.row(&format!("{levels} levels of defined length"), |draft| draft.raw(PRIVATE, defined(PRIVATE, levels)));
+    }
+    for levels in [17, 256, 2_000] {
+        table.plan(&format!("{levels} levels, the first of defined length"), Reason::LimitExceeded, |draft| {
+            draft.put(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, "SQ", &element(ITEM, "", &nested(levels, true)))
+        });
+        table.plan(&format!("{levels} levels of UN"), Reason::LimitExceeded, |draft| {
+            // Inside of it everything is in implicit VR.
+            let open = |encoding: Encoding| {
+                [encoding.lie(PRIVATE, "UN", u32::MAX, b""), lie(ITEM, "", u32::MAX, b"")].concat()
+            };
+            let inside = open(Encoding::Implicit).repeat(levels - 1);
+            draft.raw(PRIVATE, [open(Encoding::Explicit), inside].concat())
         });
     }
+    table.row("100,000 levels of defined length in functional groups", |draft| {
+        let inside = element(ITEM, "", &defined(PRIVATE, 100_000));
+        draft.put(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, "SQ", &inside)
+    });
     let empty = element(PRIVATE, "LO", b"");
     table.row("60,000 empty elements", |draft| draft.raw(PRIVATE, empty.repeat(60_000)));
     for count in [66_000, 1_000_000] {

@@ -146,9 +146,20 @@ pub fn window_lies() -> Vec<(String, Vec<Lie>)> {
 
 fn texts(table: &mut Table) {
     let name = tags::PATIENT_NAME;
-    for charset in
-        ["NONSENSE", "ISO_IR 192", "ISO 2022 IR 87\\ISO 2022 IR 159", "\\ISO 2022 IR 149", "GB18030", "\\\\\\\\"]
-    {
+    for charset in [
+        "NONSENSE",
+        "",
+        "ISO_IR 100",
+        "ISO_IR 13",
+        "GBK",
+        "ISO 2022 IR 58",
+        "\\ISO 2022 IR 13\\ISO 2022 IR 87",
+        "ISO_IR 192",
+        "ISO 2022 IR 87\\ISO 2022 IR 159",
+        "\\ISO 2022 IR 149",
+        "GB18030",
+        "\\\\\\\\",
+    ] {
         let label = format!("charset {charset}");
         table.row(&label, |draft| {
             draft.text(tags::SPECIFIC_CHARACTER_SET, "CS", charset).put(name, "PN", b"\x1B$B;3ED\x1B(B^\xE5\xB1 ")
