@@ -111,16 +111,19 @@ impl Image {
         }
     }
 
-    /// Stored values of one frame's bytes.
+    /// Stored values of one frame's bytes; cells that are `padding` as a whole keep all their bits.
     ///
     /// # Errors
     /// Where the frame is not what the header says, or damaged.
-    pub(crate) fn stored_values(&self, frame: &[u8]) -> Result<Pixels, Fault> {
+    pub(crate) fn stored_values(&self, frame: &[u8], padding: Option<u16>) -> Result<Pixels, Fault> {
         let cells = match self.pixel_data {
             PixelData::Native { vr, .. } => Cells::native(frame, &self.format, self.big_endian, vr),
             _ => codestream::decode(frame, self.syntax.codec, &self.format)?,
         };
-        cells.stored(&self.format)
+        match padding {
+            Some(padding) => cells.stored_but(&self.format, padding),
+            None => cells.stored(&self.format),
+        }
     }
 
     /// What decoding one slice holds beside 2 bytes for each of its pixels.

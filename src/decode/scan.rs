@@ -65,6 +65,8 @@ enum Role {
     Group(Place),
     /// A macro of such an item, or the item in the macro.
     Macro(Place),
+    /// The Modality LUT Sequence, or its item.
+    ModalityLut,
     /// Anything else: walked over.
     Other,
 }
@@ -158,10 +160,11 @@ impl Walk<'_> {
             }
             (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: true })?,
             (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: false })?,
-            (
-                tags::CONTRAST_BOLUS_AGENT_SEQUENCE | tags::DIRECTORY_RECORD_SEQUENCE | tags::MODALITY_LUT_SEQUENCE,
-                length,
-            ) if length != Some(0) => {
+            (tags::MODALITY_LUT_SEQUENCE, length) if length != Some(0) => {
+                self.header.keep(Place::Top, tag, *b"CS", b"1", false);
+                self.open(element, Role::ModalityLut)?;
+            }
+            (tags::CONTRAST_BOLUS_AGENT_SEQUENCE | tags::DIRECTORY_RECORD_SEQUENCE, length) if length != Some(0) => {
                 // That they are there is all that is asked of these.
                 self.header.keep(Place::Top, tag, *b"CS", b"1", false);
                 self.value(element, None)?;
@@ -187,6 +190,7 @@ impl Walk<'_> {
             }
             (Role::Group(place), tag) if wanted::is_macro(tag) => self.open(element, Role::Macro(place)),
             (Role::Macro(place), _) => self.value(element, Some(place)),
+            (Role::ModalityLut, _) => self.value(element, Some(Place::ModalityLut)),
             _ => self.value(element, None),
         }
     }
@@ -256,6 +260,12 @@ impl Walk<'_> {
             Role::Groups { shared: true } => Role::Group(Place::Shared),
             Role::Groups { shared: false } => Role::Group(Place::Frame(place)),
             Role::Macro(place) => Role::Macro(place),
+            Role::ModalityLut if place == 0 => Role::ModalityLut,
+            Role::ModalityLut => {
+                // One table is all there may be: which of two counts, nobody can say.
+                self.header.keep(Place::ModalityLut, tags::MODALITY_LUT_SEQUENCE, *b"CS", b"2", false);
+                Role::Other
+            }
             Role::Group(_) | Role::Other => Role::Other,
         };
         match (sequence.is_raw, element.length) {
