@@ -52,3 +52,42 @@ impl ModalityLut {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// The rule of the standard, one value at a time.
+    fn plain(lut: &ModalityLut, stored: i64) -> u16 {
+        let last = i64::from(lut.first) + lut.entries.len() as i64 - 1;
+        let place = match stored {
+            stored if stored < i64::from(lut.first) => 0,
+            stored if stored > last => lut.entries.len() - 1,
+            stored => (stored - i64::from(lut.first)) as usize,
+        };
+        lut.entries[place]
+    }
+
+    proptest! {
+        #[test]
+        fn entries_agree_with_the_plain_rule(
+            entries in vec(any::<u16>(), 1..9), first in -5i32..5, stored in vec(any::<i16>(), 1..9), a in -12i64..12, more in 0i64..12,
+        ) {
+            let lut = ModalityLut { first, entries };
+            for value in stored.iter().map(|&value| i64::from(value)).chain(-12..12) {
+                prop_assert_eq!(lut.entry(value), plain(&lut, value));
+            }
+            let all = || (a..=a + more).map(|value| plain(&lut, value));
+            prop_assert_eq!(Some(lut.extent(&(a..=a + more))), all().min().zip(all().max()));
+            let image = Array3::from_shape_vec((1, 1, stored.len()), stored.clone()).expect("one row");
+            let hu = lut.apply(image, Some(&(a..=a + more)));
+            for (&hu, &value) in hu.iter().zip(&stored) {
+                let value = i64::from(value);
+                let expected = if (a..=a + more).contains(&value) { -1024 } else { i32::from(plain(&lut, value)) };
+                prop_assert_eq!(hu, expected);
+            }
+        }
+    }
+}

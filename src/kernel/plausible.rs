@@ -86,3 +86,43 @@ impl Histogram {
             && 10 * self.count(-200, 200) < water
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array3;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// The rule as the documentation has it, pixel by pixel.
+    fn plain(hu: &[i16]) -> bool {
+        let count = |low: i16, high: i16| hu.iter().filter(|&&hu| low <= hu && hu < high).count();
+        let below = count(i16::MIN, -200);
+        let water = count(750, 1250);
+        let never = below <= hu.len() / 1000 && water > 0 && water >= hu.len() / 10 && water > 3 * count(250, 750);
+        let (air, water) = (count(-2200, -1800), count(-1300, -850));
+        let most = (0..40).map(|bin| count(-2200 + 10 * bin, -2190 + 10 * bin)).max().unwrap_or(0);
+        let both = air > 0 && water > 0 && air >= hu.len() / 20 && water >= hu.len() / 20;
+        !never && !(both && 2 * most < air && 10 * count(-200, 200) < water)
+    }
+
+    proptest! {
+        #[test]
+        fn the_histogram_agrees_with_the_plain_rule(
+            hu in vec(prop_oneof![any::<i16>(), -2210i16..-1790, -1310i16..-840, -210i16..260, 240i16..760, 740i16..1260], 1..60),
+            first in prop_oneof![-2200i16..-1800, 750i16..1250], more in 0usize..60,
+        ) {
+            let hu: Vec<i16> = hu.into_iter().chain((0..more).map(|n| first + (n % 30) as i16)).collect();
+            let image = Array3::from_shape_vec((1, 1, hu.len()), hu.clone()).expect("one row");
+            prop_assert_eq!(is_plausible(image.view(), &Rescale::identity()), plain(&hu));
+        }
+    }
+
+    #[test]
+    fn padding_is_left_out() {
+        let image = Array3::from_shape_vec((1, 1, 4), vec![1000i16, 1024, 1048, -2000]).expect("one row");
+        let rescale = Rescale { padding: Some(-2000..=-2000), ..Rescale::identity() };
+        assert!(is_plausible(image.view(), &Rescale::identity()));
+        assert!(!is_plausible(image.view(), &rescale));
+    }
+}

@@ -64,15 +64,8 @@ static COLUMNS: &[&Column] =
     &[&RESCALE_SLOPE, &RESCALE_INTERCEPT, &PADDING_PIXELS, &REPAIR, &HU_PLAUSIBLE, &WINDOW_CENTER, &WINDOW_WIDTH];
 
 /// The words of [`REPAIR`], in their order.
-pub const REPAIRS: &[&str] = &[
-    MONOCHROME1_TURNED,
-    RESCALE_ASSUMED,
-    HU_ASSUMED,
-    MODALITY_LUT,
-    MODALITY_LUT_IGNORED,
-    PADDING_IGNORED,
-    BELOW_AIR,
-];
+pub const REPAIRS: &[&str] =
+    &[MONOCHROME1_TURNED, RESCALE_ASSUMED, HU_ASSUMED, MODALITY_LUT, MODALITY_LUT_IGNORED, PADDING_IGNORED, BELOW_AIR];
 const MONOCHROME1_TURNED: &str = "monochrome1_turned";
 const RESCALE_ASSUMED: &str = "rescale_assumed";
 const HU_ASSUMED: &str = "hu_assumed";
@@ -134,13 +127,19 @@ impl HuWindow {
 
     fn map_of(&self, attributes: &Attributes) -> Result<Map, Fault> {
         if attributes.units == Units::Other {
-            return Err(Fault::new(Reason::NotHounsfield, "Rescale Type or Image Type is not that of Hounsfield units"));
+            return Err(Fault::new(
+                Reason::NotHounsfield,
+                "Rescale Type or Image Type is not that of Hounsfield units",
+            ));
         }
         let mut map = Map { columns: None, rescale: Rescale::identity(), repairs: Vec::new() };
         if attributes.modality_lut.is_some() {
             // The Python recipe knows no table.
             if self.steps == Steps::Published {
-                return Err(Fault::new(Reason::Rescale, "a Modality LUT Sequence, expected Rescale Slope and Intercept"));
+                return Err(Fault::new(
+                    Reason::Rescale,
+                    "a Modality LUT Sequence, expected Rescale Slope and Intercept",
+                ));
             }
             map.repairs.push(MODALITY_LUT);
             return Ok(map);
@@ -194,9 +193,9 @@ impl HuWindow {
         let count = |range: &RangeInclusive<i64>| count_padding(stored.view(), range);
         let padded = padding.as_ref().map_or(0, count);
         let below = rescale.below_lowest();
-        let both = padding.as_ref().map_or(0, |padding| {
-            count(&(*padding.start().max(below.start())..=*padding.end().min(below.end())))
-        });
+        let both = padding
+            .as_ref()
+            .map_or(0, |padding| count(&(*padding.start().max(below.start())..=*padding.end().min(below.end()))));
         let below_air = count(&below) - both;
         found.is_below_air = below_air > 0;
         found.padding_pixels += padded + below_air;
@@ -370,6 +369,7 @@ mod tests {
         assert_eq!(fact("rescale_intercept"), Some(Value::Float64(-1024.0)));
         assert_eq!(fact("padding_pixels"), Some(Value::Int32(0)));
         assert_eq!(fact("repair"), None);
+        assert_eq!(fact("hu_plausible"), Some(Value::Bool(true)));
         assert_eq!(fact("window_center"), Some(Value::ListFloat64(vec![40.0])));
         assert_eq!(fact("window_width"), Some(Value::ListFloat64(vec![80.0])));
     }
@@ -385,11 +385,11 @@ mod tests {
 
     #[test]
     fn padding_is_counted_always_and_becomes_air_where_the_recipe_knows_of_it() {
-        let attributes = Attributes { pixel_padding: Some((1100, 1200)), ..ct() };
-        let of = |recipe| run(&recipe, slice_of(stored(&[1099, 1100, 1200, 1201]), attributes.clone())).expect("HU");
+        let attributes = Attributes { pixel_padding: Some((3, 24)), ..ct() };
+        let of = |recipe| run(&recipe, slice_of(stored(&[2, 3, 24, 25]), attributes.clone())).expect("HU");
         let (corrected, published) = (of(Recipe::head()), of(Recipe::seed()));
-        assert_eq!(hu(&corrected), [75, -1024, -1024, 177]);
-        assert_eq!(hu(&published), [75, 76, 176, 177]);
+        assert_eq!(hu(&corrected), [-1022, -1024, -1024, -999]);
+        assert_eq!(hu(&published), [-1022, -1021, -1000, -999]);
         for slice in [corrected, published] {
             assert_eq!(slice.facts.get("padding_pixels"), Some(&Value::Int32(2)));
         }
@@ -400,12 +400,13 @@ mod tests {
         let both = rescaled(Number::Missing, Number::Missing);
         let slice = run(&Recipe::head(), slice_of(stored(&[40]), both.clone())).expect("HU");
         assert_eq!(hu(&slice), [40]);
-        assert_eq!(slice.facts.get("repair"), Some(&Value::Text("rescale_assumed".into())));
+        assert_eq!(slice.facts.get("repair"), Some(&Value::ListText(vec!["rescale_assumed".into()])));
         assert_eq!(slice.facts.get("rescale_slope"), Some(&Value::Float64(1.0)));
         let mut earlier = slice_of(stored(&[40]), both.clone());
-        earlier.facts.set(&REPAIR, "other");
+        earlier.facts.set(&REPAIR, vec!["other".to_owned()]);
         let slice = run(&Recipe::head(), earlier).expect("HU");
-        assert_eq!(slice.facts.get("repair"), Some(&Value::Text("other+rescale_assumed".into())));
+        let words = ["other", "rescale_assumed"].map(str::to_owned).to_vec();
+        assert_eq!(slice.facts.get("repair"), Some(&Value::ListText(words)));
         let fault = run(&Recipe::seed(), slice_of(stored(&[40]), both)).map(|_| ()).expect_err("Python raises");
         assert_eq!(fault.reason, Reason::Rescale);
     }

@@ -12,6 +12,7 @@ mod crash;
 mod decode_real;
 mod equivalence;
 mod hostile;
+mod hu_truth;
 mod line;
 mod made;
 mod memory;
