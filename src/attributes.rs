@@ -28,9 +28,10 @@ pub enum Units {
     /// Hounsfield units: Rescale Type says HU, or is absent, which in a CT means HU.
     #[default]
     Hounsfield,
-    /// The data set leaves it open: Rescale Type is US, or absent in a multi-energy acquisition.
+    /// The data set leaves it open: Rescale Type is US (unspecified) or a word that the standard does not
+    /// know, or absent in a multi-energy acquisition.
     Unspecified,
-    /// Something else: electron density, effective atomic number, modified HU, mg/ml, a map.
+    /// Something else: electron density, effective atomic number, modified HU, mg/ml.
     Other,
 }
 

@@ -112,7 +112,10 @@ impl Header {
 
     /// Whether there is a value that is not blank.
     pub(crate) fn is_given(&self, frame: u32, tag: Tag) -> bool {
-        self.find(frame, tag).is_some_and(|(value, bytes)| value.is_cut || !trim(bytes).is_empty())
+        self.find(frame, tag).is_some_and(|(value, bytes)| match &value.vr {
+            b"FD" | b"FL" | b"US" | b"SS" | b"UL" | b"SL" | b"OW" => !bytes.is_empty(),
+            _ => value.is_cut || !trim(bytes).is_empty(),
+        })
     }
 
     /// The bytes of a text value without the spaces and zeros around it, of a long one the first 256;

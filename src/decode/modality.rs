@@ -22,6 +22,10 @@ use crate::reason::{Fault, Reason};
 /// Values of Image Type (its fourth) that name a map of something else than attenuation.
 const OTHER_MAPS: [&[u8]; 3] = [b"EFF_ATOMIC_NUM", b"ELECTRON_DENSITY", b"MAT_FRACTIONAL"];
 
+/// Terms of Rescale Type that are no Hounsfield units: optical density, mg/ml, effective atomic number, electron
+/// density (two), modified HU, per cent.
+const OTHER_UNITS: [&[u8]; 8] = [b"OD", b"MGML", b"Z_EFF", b"ED", b"EDW", b"HU_MOD", b"PCT", b"CTD"];
+
 /// What later stages need to know, of the slice's own frame.
 ///
 /// # Errors
@@ -59,10 +63,11 @@ fn units(header: &Header, frame: u32) -> Units {
     let is_multi_energy = header.text(frame, tags::MULTIENERGY_CT_ACQUISITION) == Some(b"YES");
     match header.start_of_text(frame, tags::RESCALE_TYPE).map(<[u8]>::to_ascii_uppercase).as_deref() {
         Some(b"HU" | b"HOUNSFIELD" | b"HOUNSFIELD UNIT" | b"HOUNSFIELD UNITS") => Units::Hounsfield,
-        None | Some(b"US") if is_other_map(header, frame) => Units::Other,
+        _ if is_other_map(header, frame) => Units::Other,
         None if !is_multi_energy => Units::Hounsfield,
-        None | Some(b"US" | b"UNSPECIFIED") => Units::Unspecified,
-        Some(_) => Units::Other,
+        Some(unit) if OTHER_UNITS.contains(&unit) => Units::Other,
+        // US, or a word that the standard does not know.
+        _ => Units::Unspecified,
     }
 }
 

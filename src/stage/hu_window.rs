@@ -37,7 +37,7 @@ pub static REPAIR: Column = Column::new(
     Kind::ListText,
     "What was mended, each word once, in this order; null where nothing was. monochrome1_turned = stored values of \
      MONOCHROME1 with a slope above 0 were turned before the rescale; rescale_assumed = slope 1 and intercept 0 for lack \
-     of both; hu_assumed = Rescale Type (0028,1054) is US (unspecified), or absent in a multi-energy acquisition; \
+     of both; hu_assumed = Rescale Type (0028,1054) is US (unspecified) or no term of the standard, or absent in a multi-energy acquisition; \
      modality_lut = HU from a Modality LUT of type HU, for lack of slope and intercept; modality_lut_ignored = there was \
      one beside them; padding_ignored = Pixel Padding covers HU between -1000 and 32767 that pixels have, so it was \
      taken for tissue; below_air = pixels below -1024 HU that Pixel Padding does not cover became -1024.",
