@@ -153,8 +153,8 @@ impl Header {
         rest.is_empty().then(|| words.iter().map(|&word| read(word)).collect())
     }
 
-    /// Whether the Modality LUT Sequence has more than one item.
-    pub(crate) fn has_several_luts(&self) -> bool {
+    /// Whether the Modality LUT Sequence has more than one item, or is damaged.
+    pub(crate) fn is_lut_unclear(&self) -> bool {
         self.at(Place::ModalityLut, tags::MODALITY_LUT_SEQUENCE).is_some()
     }
 

@@ -85,8 +85,8 @@ fn lut_units(header: &Header) -> Units {
 
 /// The table, where it is well formed.
 fn modality_lut(header: &Header, format: &Format) -> Result<ModalityLut, Fault> {
-    if header.has_several_luts() {
-        return Err(rescale("a Modality LUT Sequence of several items, expected one"));
+    if header.is_lut_unclear() {
+        return Err(rescale("a Modality LUT Sequence that is damaged or has several items, expected one"));
     }
     if format.is_turned {
         return Err(rescale("a Modality LUT Sequence in a MONOCHROME1 image, expected MONOCHROME2"));

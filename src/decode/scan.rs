@@ -162,7 +162,10 @@ impl Walk<'_> {
             (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: false })?,
             (tags::MODALITY_LUT_SEQUENCE, length) if length != Some(0) => {
                 self.header.keep(Place::Top, tag, *b"CS", b"1", false);
-                self.open(element, Role::ModalityLut)?;
+                match length {
+                    Some(length) => self.modality_lut(element.vr, length.into())?,
+                    None => self.open(element, Role::ModalityLut)?,
+                }
             }
             (tags::CONTRAST_BOLUS_AGENT_SEQUENCE | tags::DIRECTORY_RECORD_SEQUENCE, length) if length != Some(0) => {
                 // That they are there is all that is asked of these.
@@ -172,6 +175,28 @@ impl Walk<'_> {
             _ => self.value(element, Some(Place::Top))?,
         }
         Ok(false)
+    }
+
+    /// Reads a Modality LUT Sequence of defined length by itself: a damaged one is no table, and is
+    /// nothing to a slice that has a rescale.
+    fn modality_lut(&mut self, vr: [u8; 2], length: u64) -> Result<(), Stop> {
+        let is_read = length <= limits::VALUE_BYTES && {
+            let cursor = Cursor::new(self.cursor.take(length)?, Some(length), 0);
+            let encoding = if vr == *b"UN" { IMPLICIT_LE } else { self.encoding };
+            let role = Role::ModalityLut;
+            let all =
+                Container { role, is_sequence: true, is_raw: false, end: Some(length), items: 0, outside: encoding };
+            let header = std::mem::take(&mut self.header);
+            let (elements, groups) = (self.elements, self.groups);
+            let mut walk = Walk { cursor, encoding, header, stack: vec![all], elements, groups };
+            let read = walk.run();
+            (self.header, self.elements) = (walk.header, walk.elements);
+            read.is_ok()
+        };
+        if !is_read {
+            self.header.keep(Place::ModalityLut, tags::MODALITY_LUT_SEQUENCE, *b"CS", b"0", false);
+        }
+        if length > limits::VALUE_BYTES { self.cursor.skip(length) } else { Ok(()) }
     }
 
     /// An element of an item.

@@ -103,7 +103,8 @@ mod tests {
         let (air, water) = (count(-2200, -1800), count(-1300, -850));
         let most = (0..40).map(|bin| count(-2200 + 10 * bin, -2190 + 10 * bin)).max().unwrap_or(0);
         let both = air > 0 && water > 0 && air >= hu.len() / 20 && water >= hu.len() / 20;
-        !never && !(both && 2 * most < air && 10 * count(-200, 200) < water)
+        let twice = both && 2 * most < air && 10 * count(-200, 200) < water;
+        !never && !twice
     }
 
     proptest! {

@@ -173,9 +173,9 @@ impl HuWindow {
         let declared = attributes.pixel_padding.map(|(first, last)| first..=last);
         let lut = attributes.modality_lut.as_deref();
         let padding = declared.clone().filter(|padding| !may_be_tissue(padding, &map.rescale, lut));
-        let mut found = Found::default();
-        found.is_padding_ignored =
+        let is_padding_ignored =
             padding.is_none() && declared.is_some_and(|declared| count_padding(stored.view(), &declared) > 0);
+        let mut found = Found { is_padding_ignored, ..Found::default() };
         let Some(lut) = lut else { return self.rescale(stored, map.rescale.clone(), padding, spare, found) };
         let padded = padding.as_ref().map_or(0, |padding| count_padding(stored.view(), padding));
         found.padding_pixels = padded;

@@ -317,6 +317,11 @@ fn a_modality_lut_that_is_not_well_formed_or_not_hu_is_a_reject() {
     assert_eq!(file().rescale(None, None).with(LUT_SEQUENCE, b"SQ", &two).reason(), Reason::Rescale);
     let turned = with_lut(file(), [3, 0, 16], "HU", &good).with(PHOTOMETRIC, b"CS", b"MONOCHROME1");
     assert_eq!(turned.reason(), Reason::Rescale);
+    for damaged in [&b"no sequence at all"[..], &two[..two.len() - 1], &[0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF]] {
+        let file = file().with(LUT_SEQUENCE, b"SQ", damaged);
+        assert_eq!((file.hu(), file.repairs()), (vec![0, 1, 2], vec!["modality_lut_ignored".to_owned()]));
+        assert_eq!(file.rescale(None, None).reason(), Reason::Rescale);
+    }
     let one = with_lut(file(), [3, 0, 16], "HU", &good).ds(SLOPE, "1");
     assert_eq!(one.reason(), Reason::Rescale, "half a rescale beside it");
 }
