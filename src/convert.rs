@@ -82,7 +82,7 @@ impl<'a> Conversion<'a> {
     pub fn run(&self, cancel: &Cancel) -> Result<Summary, Error> {
         let examine = |bytes: &Bytes| {
             self.counters.header_read();
-            decode::examine(bytes)
+            decode::examine(bytes, self.recipe)
         };
         let line_ended = Cancel::default();
         let planner = Planner::new(&self.dataset, self.recipe, &self.sources, &examine)?;

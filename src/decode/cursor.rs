@@ -27,6 +27,8 @@ pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     total: Option<u64>,
     position: u64,
+    /// No element may end behind this byte.
+    most: u64,
 }
 
 /// Tag, Value Representation and length of a data element (PS3.5 section 7.1).
@@ -83,9 +85,10 @@ pub(crate) fn is_vr(vr: [u8; 2]) -> bool {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at `position`; `total` is the length of the whole input where it is known.
-    pub(crate) fn new(bytes: &'a [u8], total: Option<u64>, position: u64) -> Cursor<'a> {
-        Cursor { bytes, total, position }
+    /// A cursor at `position`; `total` is the length of the whole input where it is known, `most` the
+    /// limit of header bytes.
+    pub(crate) fn new(bytes: &'a [u8], total: Option<u64>, position: u64, most: u64) -> Cursor<'a> {
+        Cursor { bytes, total, position, most }
     }
 
     /// Where the cursor is, from the input's first byte.
@@ -124,9 +127,8 @@ impl<'a> Cursor<'a> {
             let detail = format!("an element from byte {} on is longer than the input of {total}", self.position);
             return Err(Fault::new(Reason::Truncated, detail).into());
         }
-        if end > limits::HEADER_BYTES {
-            let detail = format!("header bytes: at most {} are taken", limits::HEADER_BYTES);
-            return Err(Fault::new(Reason::LimitExceeded, detail).into());
+        if end > self.most {
+            return Err(limits::exceeded_by_length("header bytes (limits.header_bytes)", self.most).into());
         }
         Ok(end)
     }

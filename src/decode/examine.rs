@@ -7,9 +7,11 @@ use super::header::Header;
 use super::image::Image;
 use super::input::Input;
 use super::load::{Loaded, load};
+use super::syntax::Codec;
 use super::vocabulary;
 use super::{CtInput, Examined};
 use crate::reason::{Fault, Reason};
+use crate::recipe::Recipe;
 use crate::slice::Bytes;
 
 /// CT Image Storage, Enhanced CT Image Storage, Legacy Converted Enhanced CT Image Storage.
@@ -22,20 +24,20 @@ const DIRECTORY_CLASS: &[u8] = b"1.2.840.10008.1.3.10";
 /// Reads an input's header, up to Pixel Data, and says what it is.
 ///
 /// Classes are tried in the order of [`Reason`]: what is no DICOM or no CT slice is filtered, whatever
-/// else is wrong with it; then a CT input that cannot be decoded is rejected. Never reads Pixel Data,
-/// never panics on any bytes.
-pub fn examine(bytes: &Bytes) -> Examined {
-    let examined = Input::open(bytes).and_then(|input| examine_input(&input));
+/// else is wrong with it; then a CT input that cannot be decoded by `recipe` is rejected: one above its
+/// limits, or packed by a codec that it leaves out. Never reads Pixel Data, never panics on any bytes.
+pub fn examine(bytes: &Bytes, recipe: &Recipe) -> Examined {
+    let examined = Input::open(bytes).and_then(|input| examine_input(&input, recipe));
     examined.map_or_else(Examined::Not, Examined::Ct)
 }
 
-fn examine_input(input: &Input<'_>) -> Result<CtInput, Fault> {
+fn examine_input(input: &Input<'_>, recipe: &Recipe) -> Result<CtInput, Fault> {
     let size = input.size();
     if size == 0 {
         return Err(Fault::new(Reason::EmptyFile, "0 bytes"));
     }
     let mut buffer = Vec::new();
-    let loaded = load(input, &mut buffer, |meta, header| {
+    let loaded = load(input, &mut buffer, recipe, |meta, header| {
         // What is no CT is not read on for.
         let class = header.text(0, tags::SOP_CLASS_UID);
         class.is_some_and(|class| !CT_CLASSES.contains(&class)) || meta.sop_class.as_deref() == Some(DIRECTORY_CLASS)
@@ -43,7 +45,7 @@ fn examine_input(input: &Input<'_>) -> Result<CtInput, Fault> {
     let loaded =
         loaded.ok_or_else(|| Fault::new(Reason::NotDicom, "no DICOM header and no plausible first element"))?;
     filter(&loaded)?;
-    let image = Image::of(loaded)?;
+    let image = Image::of(loaded, recipe)?;
     image.check_not_cut(size)?;
     Ok(CtInput {
         frames: image.format.frames,
@@ -86,7 +88,9 @@ fn filter(loaded: &Loaded) -> Result<(), Fault> {
     {
         return Err(Fault::new(Reason::Colour, "more than one sample per pixel, or not MONOCHROME"));
     }
-    if loaded.broken.is_none() && header.pixel_data.is_none() {
+    // In a syntax without a decoder the pixels may be elsewhere: that is a reject of the syntax.
+    let has_decoder = loaded.syntax.is_none_or(|syntax| syntax.codec != Codec::Unsupported);
+    if loaded.broken.is_none() && header.pixel_data.is_none() && has_decoder {
         return Err(Fault::new(Reason::NoPixelData, "the data set has no Pixel Data"));
     }
     Ok(())

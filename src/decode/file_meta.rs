@@ -11,6 +11,7 @@ use super::header::trim;
 use super::scan::detect;
 use super::syntax::{self, EXPLICIT_LE, Syntax};
 use crate::reason::{Fault, Reason};
+use crate::recipe::LimitsKeys;
 
 /// What stands before the data set.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,22 +39,22 @@ impl FileMeta {
 ///
 /// # Errors
 /// Where the file says it is DICOM, and then breaks or ends.
-pub(crate) fn read(bytes: &[u8], total: u64) -> Result<Option<FileMeta>, Stop> {
+pub(crate) fn read(bytes: &[u8], total: u64, limits: &LimitsKeys) -> Result<Option<FileMeta>, Stop> {
     if bytes.get(128..132) == Some(b"DICM") {
-        return elements(bytes, total, 132).map(Some);
+        return elements(bytes, total, 132, limits).map(Some);
     }
     if bytes.starts_with(b"DICM\x02\0") {
-        return elements(bytes, total, 4).map(Some);
+        return elements(bytes, total, 4, limits).map(Some);
     }
-    match plausible_start(bytes, total) {
-        Some(2) => elements(bytes, total, 0).map(Some),
+    match plausible_start(bytes, total, limits) {
+        Some(2) => elements(bytes, total, 0, limits).map(Some),
         Some(_) => Ok(Some(FileMeta::default())),
         None => Ok(None),
     }
 }
 
-fn elements(bytes: &[u8], total: u64, start: u64) -> Result<FileMeta, Stop> {
-    let mut cursor = Cursor::new(bytes, Some(total), start);
+fn elements(bytes: &[u8], total: u64, start: u64, limits: &LimitsKeys) -> Result<FileMeta, Stop> {
+    let mut cursor = Cursor::new(bytes, Some(total), start, limits.header_bytes);
     let mut meta = FileMeta { data_set: start, ..FileMeta::default() };
     if cursor.at_end() {
         return Err(Fault::new(Reason::Truncated, "the file ends after its preamble").into());
@@ -92,9 +93,9 @@ fn uid(value: &[u8]) -> Option<Vec<u8>> {
 
 /// The group of the first element, where bytes without a known beginning can be a data set: group 2
 /// or 8, and two elements in ascending order, the first one short.
-fn plausible_start(bytes: &[u8], total: u64) -> Option<u16> {
+fn plausible_start(bytes: &[u8], total: u64, limits: &LimitsKeys) -> Option<u16> {
     let encoding = detect(bytes)?;
-    let mut cursor = Cursor::new(bytes, Some(total), 0);
+    let mut cursor = Cursor::new(bytes, Some(total), 0, limits.header_bytes);
     let first = cursor.element_header(encoding).ok()?;
     if !matches!(first.tag.0, 2 | 8) || first.tag.1 > 0x2000 {
         return None;

@@ -8,9 +8,10 @@ use dicom_dictionary_std::tags;
 use ndarray::Array3;
 
 use super::header::Header;
-use super::limits;
+use super::limits::exceeded;
 use crate::attributes::Number;
 use crate::reason::{Fault, Reason};
+use crate::recipe::LimitsKeys;
 use crate::slice::Pixels;
 
 /// The form of an image's pixels.
@@ -39,13 +40,18 @@ impl Format {
     ///
     /// # Errors
     /// Reason `image_geometry`, `pixel_format` or `limit_exceeded`.
-    pub(crate) fn of(header: &Header) -> Result<Format, Fault> {
+    pub(crate) fn of(header: &Header, limits: &LimitsKeys) -> Result<Format, Fault> {
         let need = |tag: Tag, name: &str| {
             header.uint16(0, tag).ok_or_else(|| geometry(format!("{name} is not one 16-bit value")))
         };
         let bits_allocated = need(tags::BITS_ALLOCATED, "Bits Allocated")?;
         if !matches!(bits_allocated, 8 | 16 | 32) {
-            let detail = format!("Bits Allocated is {bits_allocated}, expected 8, 16 or 32");
+            let form = match bits_allocated {
+                1 => " (a bit map)",
+                12 => " (packed)",
+                _ => "",
+            };
+            let detail = format!("Bits Allocated is {bits_allocated}{form}, expected 8, 16 or 32");
             return Err(Fault::new(Reason::PixelFormat, detail));
         }
         let bits_stored = need(tags::BITS_STORED, "Bits Stored")?;
@@ -61,16 +67,31 @@ impl Format {
             1 => true,
             other => return Err(geometry(format!("Pixel Representation is {other}, expected 0 or 1"))),
         };
-        Ok(Format {
-            rows: side(need(tags::ROWS, "Rows")?, "Rows")?,
-            columns: side(need(tags::COLUMNS, "Columns")?, "Columns")?,
-            frames: frames(header)?,
+        let format = Format {
+            rows: side(need(tags::ROWS, "Rows")?, "Rows", limits)?,
+            columns: side(need(tags::COLUMNS, "Columns")?, "Columns", limits)?,
+            frames: frames(header, limits)?,
             bits_allocated,
             bits_stored,
             high_bit,
             is_signed,
-            is_turned: header.text(0, tags::PHOTOMETRIC_INTERPRETATION) == Some(b"MONOCHROME1"),
-        })
+            is_turned: is_turned(header)?,
+        };
+        format.check_bytes(limits)?;
+        Ok(format)
+    }
+
+    fn check_bytes(&self, limits: &LimitsKeys) -> Result<(), Fault> {
+        let of_frame = self.frame_bytes();
+        if of_frame > limits.frame_bytes {
+            return Err(exceeded("bytes of a frame (limits.frame_bytes)", of_frame, limits.frame_bytes));
+        }
+        // At most 2^31 times 2^22.
+        let of_all = of_frame * u64::from(self.frames);
+        if of_all > limits.decoded_bytes {
+            return Err(exceeded("bytes of all frames (limits.decoded_bytes)", of_all, limits.decoded_bytes));
+        }
+        Ok(())
     }
 
     /// Pixels of a frame.
@@ -93,20 +114,33 @@ impl Format {
     }
 }
 
-fn side(found: u16, name: &str) -> Result<u32, Fault> {
+/// Whether the smallest value is white. What is not grey at all is not for here to judge.
+fn is_turned(header: &Header) -> Result<bool, Fault> {
+    match header.text(0, tags::PHOTOMETRIC_INTERPRETATION) {
+        Some(b"MONOCHROME1") => Ok(true),
+        Some(text) if text != b"MONOCHROME2" && text.starts_with(b"MONOCHROME") => {
+            Err(Fault::new(Reason::PixelFormat, "Photometric Interpretation is neither MONOCHROME1 nor MONOCHROME2"))
+        }
+        _ => Ok(false),
+    }
+}
+
+fn side(found: u16, name: &str, limits: &LimitsKeys) -> Result<u32, Fault> {
     match u32::from(found) {
         0 => Err(geometry(format!("{name} is 0"))),
-        side if side > limits::SIDE => Err(limits::exceeded(name, side.into(), limits::SIDE.into())),
+        side if side > limits.side_px => {
+            Err(exceeded(&format!("{name} (limits.side_px)"), side.into(), limits.side_px.into()))
+        }
         side => Ok(side),
     }
 }
 
-fn frames(header: &Header) -> Result<u32, Fault> {
+fn frames(header: &Header, limits: &LimitsKeys) -> Result<u32, Fault> {
     match header.number(0, tags::NUMBER_OF_FRAMES) {
         Number::Missing => Ok(1),
         Number::Value(frames) if frames >= 1.0 && frames == frames.trunc() => {
-            if frames > f64::from(limits::FRAMES) {
-                return Err(limits::exceeded("Number of Frames", frames as u64, limits::FRAMES.into()));
+            if frames > f64::from(limits.frames) {
+                return Err(exceeded("Number of Frames (limits.frames)", frames as u64, limits.frames.into()));
             }
             Ok(frames as u32)
         }
@@ -125,24 +159,15 @@ pub(crate) enum Cells {
 
 impl Cells {
     /// Cells of an uncompressed frame. `vr` is that of Pixel Data: in OW, big endian, 32-bit cells
-    /// are two words, the low one first, and 8-bit cells are swapped in pairs (PS3.5 A.3).
+    /// are two words, the low one first (PS3.5 A.3). Cells of 8 bits come in the order of the pixels.
     pub(crate) fn native(bytes: &[u8], format: &Format, big_endian: bool, vr: [u8; 2]) -> Cells {
-        let words = vr == *b"OW";
         match (format.bits_allocated, big_endian) {
-            (8, true) if words => Cells::Narrow(
-                bytes
-                    .chunks(2)
-                    .flat_map(|pair| pair.iter().rev())
-                    .map(|&byte| u16::from(byte))
-                    .take(format.pixels())
-                    .collect(),
-            ),
             (8, _) => Cells::Narrow(bytes.iter().map(|&byte| u16::from(byte)).collect()),
             (16, false) => Cells::Narrow(bytes.as_chunks().0.iter().map(|&cell| u16::from_le_bytes(cell)).collect()),
             (16, true) => Cells::Narrow(bytes.as_chunks().0.iter().map(|&cell| u16::from_be_bytes(cell)).collect()),
             (_, false) => Cells::Wide(bytes.as_chunks().0.iter().map(|&cell| u32::from_le_bytes(cell)).collect()),
             (_, true) => {
-                let turn = if words { 16 } else { 0 };
+                let turn = if vr == *b"OW" { 16 } else { 0 };
                 let cells = bytes.as_chunks().0.iter();
                 Cells::Wide(cells.map(|&cell| u32::from_be_bytes(cell).rotate_left(turn)).collect())
             }
@@ -310,7 +335,6 @@ mod tests {
     fn big_endian_cells() {
         let eight = Format { bits_allocated: 8, bits_stored: 8, high_bit: 7, ..PLAIN };
         assert_eq!(Cells::native(&[1, 2], &PLAIN, true, *b"OW"), Cells::Narrow(vec![0x0102]));
-        assert_eq!(Cells::native(&[1, 2], &eight, true, *b"OW"), Cells::Narrow(vec![2, 1]));
         assert_eq!(Cells::native(&[1, 2], &eight, true, *b"OB"), Cells::Narrow(vec![1, 2]));
         let wide = Format { bits_allocated: 32, ..PLAIN };
         assert_eq!(Cells::native(&[0, 2, 0, 1], &wide, true, *b"OW"), Cells::Wide(vec![0x0001_0002]));

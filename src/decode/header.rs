@@ -57,6 +57,8 @@ pub(crate) struct Header {
     pub(crate) pixel_data: Option<PixelData>,
     /// Whether any frame has a Rescale Slope or Intercept of its own.
     is_rescaled_per_frame: bool,
+    /// Offset and length of the value of Extended Offset Table (7FE0,0001).
+    pub(crate) extended_offset_table: Option<(u64, u32)>,
 }
 
 impl Header {

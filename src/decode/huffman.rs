@@ -1,9 +1,10 @@
-//! Huffman codes of JPEG, and the bits they stand in.
+//! Huffman codes of JPEG.
 //!
 //! # Source
-//! T.81 annex C and F.2.2 (tables, decoding), B.1.1.5 (stuffed zeros), B.2.4.2 (where tables are kept).
+//! T.81 annex C and F.2.2 (tables, decoding), B.2.4.2 (where tables are kept).
 
 use super::codestream::failed;
+use super::entropy_bits::Bits;
 use crate::reason::Fault;
 
 /// Codes of up to this length are looked up at once.
@@ -13,7 +14,7 @@ const FAST_BITS: u32 = 12;
 #[derive(Clone)]
 pub(crate) struct Huffman {
     /// Length << 8 | symbol of the code that these bits begin with; 0 where it is longer.
-    fast: Vec<u16>,
+    fast: Box<[u16; 1 << FAST_BITS]>,
     /// By length: one past the largest code, aligned to 16 bits.
     limit: [u32; 17],
     /// By length: what to add to a code for its symbol's index.
@@ -24,7 +25,7 @@ pub(crate) struct Huffman {
 impl Huffman {
     fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Huffman, Fault> {
         let mut table =
-            Huffman { fast: vec![0; 1 << FAST_BITS], limit: [0; 17], offset: [0; 17], symbols: symbols.to_vec() };
+            Huffman { fast: Box::new([0; 1 << FAST_BITS]), limit: [0; 17], offset: [0; 17], symbols: symbols.to_vec() };
         let (mut code, mut index) = (0u32, 0usize);
         for (length, &count) in (1u32..).zip(counts) {
             table.offset[length as usize] = index as i32 - code as i32;
@@ -46,6 +47,31 @@ impl Huffman {
         Ok(table)
     }
 
+    /// The table of lossless differences or DC coefficients, whose symbols are categories.
+    pub(crate) fn differences(&self) -> Values<'_> {
+        self.values(0xFF)
+    }
+
+    /// The table of AC coefficients, whose symbols have the category below a number of zeros.
+    pub(crate) fn coefficients(&self) -> Values<'_> {
+        self.values(0x0F)
+    }
+
+    fn values(&self, category: u8) -> Values<'_> {
+        let mut fast = Box::new([0; 1 << FAST_BITS]);
+        for ((bits, entry), code) in (0u32..).zip(&mut *fast).zip(&*self.fast) {
+            let (length, symbol) = (u32::from(code >> 8), *code as u8);
+            let category = u32::from(symbol & category);
+            if length == 0 || length + category > FAST_BITS {
+                continue;
+            }
+            let behind = bits >> (FAST_BITS - length - category) & ((1 << category) - 1);
+            let value = if category == 0 { 0 } else { extended(behind, category) };
+            *entry = (value as u32) << 16 | u32::from(symbol) << 8 | (length + category);
+        }
+        Values { codes: self, fast }
+    }
+
     /// What its codes stand for.
     pub(crate) fn symbols(&self) -> &[u8] {
         &self.symbols
@@ -54,7 +80,7 @@ impl Huffman {
     /// Length and symbol of the code at the head of 16 bits.
     #[inline]
     fn look_up(&self, bits: u32) -> Option<(u32, u8)> {
-        let entry = self.fast[(bits >> (16 - FAST_BITS)) as usize & ((1 << FAST_BITS) - 1)];
+        let entry = self.fast[(bits >> (16 - FAST_BITS)) as usize % (1 << FAST_BITS)];
         if entry != 0 {
             return Some((u32::from(entry >> 8), entry as u8));
         }
@@ -117,94 +143,57 @@ impl Tables {
     }
 }
 
-/// Entropy-coded bits: stuffed zeros taken out, zeros behind the end.
-pub(crate) struct Bits<'a> {
-    rest: &'a [u8],
-    /// The next bits, from the top.
-    window: u64,
-    count: u32,
-    /// How many of them, at the bottom, are not in the file.
-    made_up: u32,
+/// A table in force, with the value behind its symbol at once wherever both are in the next few bits.
+pub(crate) struct Values<'a> {
+    codes: &'a Huffman,
+    /// By the next bits: value << 16 | symbol << 8 | bits of code and value; 0 where they are more.
+    fast: Box<[u32; 1 << FAST_BITS]>,
 }
 
-impl<'a> Bits<'a> {
-    pub(crate) fn new(rest: &'a [u8]) -> Bits<'a> {
-        Bits { rest, window: 0, count: 0, made_up: 0 }
+impl<'a> Values<'a> {
+    /// The table without the values.
+    pub(crate) fn codes(&self) -> &'a Huffman {
+        self.codes
     }
+}
 
-    /// At least 32 bits in the window.
-    #[inline]
-    fn refill(&mut self) {
-        if self.count >= 32 {
-            return;
-        }
-        if let Some((&four, rest)) = self.rest.split_first_chunk::<4>()
-            && !four.contains(&0xFF)
-        {
-            self.window |= u64::from(u32::from_be_bytes(four)) << (32 - self.count);
-            self.count += 32;
-            self.rest = rest;
-            return;
-        }
-        while self.count <= 56 {
-            let byte = match self.rest {
-                [0xFF, 0, rest @ ..] => {
-                    self.rest = rest;
-                    0xFF
-                }
-                [] | [0xFF, ..] => {
-                    self.made_up += 8;
-                    0
-                }
-                [byte, rest @ ..] => {
-                    self.rest = rest;
-                    *byte
-                }
-            };
-            self.window |= u64::from(byte) << (56 - self.count);
-            self.count += 8;
-        }
-    }
-
-    #[inline]
-    fn consume(&mut self, bits: u32) {
-        self.window <<= bits;
-        self.count -= bits;
-    }
-
-    /// The symbol of the next code.
+impl Bits<'_> {
+    /// The symbol of the next code; 16 bits behind it are in the window.
     ///
     /// # Errors
     /// Reason `decode_failed` where the table does not have the code.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn symbol(&mut self, table: &Huffman) -> Result<u8, Fault> {
         self.refill();
         let (length, symbol) =
-            table.look_up((self.window >> 48) as u32).ok_or_else(|| failed("a code that is not in the table"))?;
+            table.look_up((self.window() >> 48) as u32).ok_or_else(|| failed("a code that is not in the table"))?;
         self.consume(length);
         Ok(symbol)
     }
 
-    /// The value of a category of 1 to 16 bits behind its symbol (T.81 F.2.2.1, EXTEND).
-    #[inline]
-    pub(crate) fn value(&mut self, category: u32) -> i32 {
-        let bits = self.plain(category) as i32;
-        if bits < 1 << (category - 1) { bits + 1 - (1 << category) } else { bits }
+    /// Symbol and value of the next code, where both are in the next few bits; else nothing is taken.
+    /// Needs `refill` before it; after that, one in four is enough.
+    #[inline(always)]
+    pub(crate) fn symbol_and_value(&mut self, table: &Values<'_>) -> Option<(u8, i16)> {
+        let entry = table.fast[(self.window() >> (64 - FAST_BITS)) as usize];
+        if entry == 0 {
+            return None;
+        }
+        self.consume(entry & 0xFF);
+        Some(((entry >> 8) as u8, (entry >> 16) as i16))
     }
 
-    /// 1 to 16 bits behind a symbol, as they are.
-    #[inline]
-    pub(crate) fn plain(&mut self, count: u32) -> u32 {
-        let bits = (self.window >> (64 - count)) as u32;
-        self.consume(count);
-        bits
+    /// The value of a category of 1 to 16 bits behind its symbol.
+    #[inline(always)]
+    pub(crate) fn value(&mut self, category: u32) -> i32 {
+        extended(self.plain(category), category)
     }
 
     /// The difference of a DC coefficient from the one before, behind its symbol (T.81 table F.1).
     ///
     /// # Errors
     /// Reason `decode_failed` where there is no such category.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn dc_difference(&mut self, category: u8) -> Result<i32, Fault> {
         match category {
             0 => Ok(0),
@@ -212,39 +201,94 @@ impl<'a> Bits<'a> {
             _ => Err(failed("a DC category above 15")),
         }
     }
+}
 
-    /// One bit, anywhere.
-    #[inline]
-    pub(crate) fn bit(&mut self) -> bool {
-        self.refill();
-        self.plain(1) == 1
-    }
+/// The value of a category by its bits (T.81 F.2.2.1, EXTEND).
+#[inline(always)]
+fn extended(bits: u32, category: u32) -> i32 {
+    let bits = bits as i32;
+    if bits < 1 << (category - 1) { bits + 1 - (1 << category) } else { bits }
+}
 
-    /// Whether more was taken than there is.
-    ///
-    /// # Errors
-    /// Reason `decode_failed`.
-    pub(crate) fn check_not_over(&self) -> Result<(), Fault> {
-        if self.count < self.made_up { Err(failed("the entropy-coded data ends early")) } else { Ok(()) }
-    }
+#[cfg(test)]
+mod tests {
+    use super::super::entropy_bits::Stuffing;
+    use super::super::entropy_bits::tests::{PlainBits, entropy_coded};
+    use super::*;
+    use proptest::prelude::*;
 
-    /// Steps over a restart marker.
-    ///
-    /// # Errors
-    /// Reason `decode_failed` where there is none.
-    pub(crate) fn restart(&mut self) -> Result<(), Fault> {
-        self.check_not_over()?;
-        match self.rest {
-            [0xFF, 0xD0..=0xD7, rest @ ..] => {
-                *self = Bits::new(rest);
-                Ok(())
+    impl PlainBits {
+        /// T.81 F.2.2.3, DECODE.
+        fn symbol(&mut self, counts: &[u8; 16], symbols: &[u8]) -> Option<u8> {
+            let (mut code, mut first, mut index) = (0, 0, 0);
+            for &count in counts {
+                code = code << 1 | self.bit();
+                first <<= 1;
+                if code < first + u32::from(count) {
+                    return symbols.get(index + (code - first) as usize).copied();
+                }
+                first += u32::from(count);
+                index += usize::from(count);
             }
-            _ => Err(failed("no restart marker where one is due")),
+            None
+        }
+
+        /// T.81 F.2.2.1, RECEIVE and EXTEND.
+        fn value(&mut self, category: u32) -> i32 {
+            let bits = self.plain(category) as i32;
+            if category > 0 && bits < 1 << (category - 1) { bits + (-1 << category) + 1 } else { bits }
         }
     }
 
-    /// The bytes not yet in the window, from the next marker or earlier.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.rest
+    /// Lengths of codes, each as long as those before leave room for it.
+    fn tables() -> impl Strategy<Value = ([u8; 16], Vec<u8>)> {
+        let codes = prop::collection::vec((1usize..=16, any::<u8>()), 1..60);
+        codes.prop_map(|mut codes| {
+            codes.sort_unstable();
+            let (mut counts, mut symbols, mut room) = ([0; 16], Vec::new(), 1u32 << 16);
+            for (length, symbol) in codes {
+                if room >= 1 << (16 - length) {
+                    room -= 1 << (16 - length);
+                    counts[length - 1] += 1;
+                    symbols.push(symbol);
+                }
+            }
+            (counts, symbols)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn symbols_and_values_are_those_read_bit_by_bit(
+            (counts, symbols) in tables(), bytes in entropy_coded(300, Stuffing::Byte), is_ac: bool,
+        ) {
+            let table = Huffman::new(&counts, &symbols).expect("the codes have room");
+            let values = if is_ac { table.coefficients() } else { table.differences() };
+            let (mut bits, mut plain) = (Bits::new(&bytes, Stuffing::Byte), PlainBits::new(&bytes, Stuffing::Byte));
+            while bits.check_not_over().is_ok() {
+                prop_assert!(!plain.is_over());
+                bits.refill();
+                if let Some((symbol, value)) = bits.symbol_and_value(&values) {
+                    prop_assert_eq!(plain.symbol(&counts, &symbols), Some(symbol));
+                    let category = if is_ac { symbol & 15 } else { symbol };
+                    prop_assert_eq!(plain.value(category.into()), i32::from(value));
+                    continue;
+                }
+                let symbol = bits.symbol(&table).ok();
+                prop_assert_eq!(plain.symbol(&counts, &symbols), symbol);
+                let Some(symbol) = symbol else { return Ok(()) };
+                match symbol % 20 {
+                    category @ 1..=16 => prop_assert_eq!(plain.value(category.into()), bits.value(category.into())),
+                    17 => prop_assert_eq!(plain.bit() == 1, bits.bit()),
+                    _ => {}
+                }
+            }
+            prop_assert!(plain.is_over());
+        }
+    }
+
+    #[test]
+    fn more_codes_than_there_is_room_for_are_a_fault() {
+        assert!(Huffman::new(&[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[1, 2, 3]).is_err());
     }
 }

@@ -4,14 +4,18 @@ use dicom_dictionary_std::tags;
 
 use super::codestream;
 use super::format::{Cells, Format};
-use super::frames::{Fragments, Frames, most_encoded_bytes};
+use super::fragments::{Encapsulated, Fragments};
+use super::frames::{Frames, most_encoded_bytes};
 use super::header::{Header, PixelData};
 use super::input::Input;
 use super::limits;
 use super::load::Loaded;
-use super::syntax::{Codec, Syntax};
+use super::modality;
+use super::starts::Starts;
+use super::syntax::{Codec, GE_BIG_ENDIAN_PIXELS, IMPLICIT_LE, Loss, Syntax};
 use super::vocabulary;
 use crate::reason::{Fault, Reason};
+use crate::recipe::{LimitsKeys, Recipe};
 use crate::slice::Pixels;
 
 /// What decoding a slice holds beside all that is counted by bytes: the header's values, tables of
@@ -36,37 +40,38 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Checks that a header can be decoded by.
+    /// Checks that a header can be decoded by, as the recipe lets it.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub(crate) fn of(loaded: Loaded) -> Result<Image, Fault> {
+    pub(crate) fn of(loaded: Loaded, recipe: &Recipe) -> Result<Image, Fault> {
+        if loaded.size > recipe.limits.file_bytes {
+            let most = recipe.limits.file_bytes;
+            return Err(limits::exceeded("bytes of the file (limits.file_bytes)", loaded.size, most));
+        }
         if let Some(fault) = loaded.broken {
             return Err(fault);
         }
-        let Some(syntax) = loaded.syntax else {
-            return Err(Fault::new(Reason::TransferSyntax, "the transfer syntax is not in the table"));
-        };
+        let syntax = supported(&loaded)?;
         let Some(pixel_data) = loaded.header.pixel_data else {
             return Err(Fault::new(Reason::NoPixelData, "the data set has no Pixel Data"));
         };
         if pixel_data == PixelData::Float {
             return Err(Fault::new(Reason::PixelFormat, "pixels are floating point numbers"));
         }
-        if syntax.codec == Codec::Unsupported {
-            return Err(Fault::new(Reason::TransferSyntax, format!("no decoder for transfer syntax {}", syntax.uid)));
-        }
-        let format = Format::of(&loaded.header)?;
+        syntax.check_is_on(&recipe.decode)?;
+        let format = Format::of(&loaded.header, &recipe.limits)?;
         let sop_class = loaded.header.text(0, tags::SOP_CLASS_UID).or(loaded.meta.sop_class.as_deref());
         let sop_class = sop_class.and_then(vocabulary::standard_uid);
-        check_form(pixel_data, syntax, &format)?;
+        let big_endian = loaded.encoding.big_endian || syntax.uid == GE_BIG_ENDIAN_PIXELS;
+        check_form(pixel_data, syntax, &format, big_endian)?;
         Ok(Image {
             sop_class,
             header: loaded.header,
             syntax,
             format,
             data_set: loaded.meta.data_set,
-            big_endian: loaded.encoding.big_endian,
+            big_endian,
             pixel_data,
         })
     }
@@ -101,12 +106,18 @@ impl Image {
     ///
     /// # Errors
     /// Where the fragments make no sense.
-    pub(crate) fn locate(&self, data: &Input<'_>) -> Result<Frames, Fault> {
+    pub(crate) fn locate(&self, data: &Input<'_>, limits: &LimitsKeys) -> Result<Frames, Fault> {
         match self.pixel_data {
             PixelData::Encapsulated { offset } => {
-                Fragments::walk(data, offset, self.format.frames).map(Frames::Encapsulated)
+                let starts = Starts::of(self.syntax.codec, self.format.bits_allocated);
+                let extended_table = self.header.extended_offset_table;
+                let pixel_data = Encapsulated { offset, frames: self.format.frames, extended_table, starts };
+                Fragments::walk(data, &pixel_data, limits).map(Frames::Encapsulated)
             }
-            PixelData::Native { offset, .. } => Ok(Frames::Native { offset }),
+            PixelData::Native { offset, vr, .. } => Ok(match is_swapped(&self.format, self.big_endian, vr) {
+                true => Frames::Swapped { offset },
+                false => Frames::Native { offset },
+            }),
             PixelData::Float => Err(Fault::new(Reason::PixelFormat, "pixels are floating point numbers")),
         }
     }
@@ -130,6 +141,10 @@ impl Image {
     pub(crate) fn bytes_per_slice(&self, size: u64) -> u64 {
         let pixels = self.format.pixels() as u64;
         let cells = if self.format.bits_allocated == 32 { 2 * pixels } else { 0 };
+        // HU from a table are 32 bits wide for a while; padding of whole cells is marked pixel by pixel.
+        let has_lut = self.header.text(0, tags::MODALITY_LUT_SEQUENCE).is_some();
+        let has_padding_cell = modality::padding_cell(&self.header, &self.format, 0).is_some();
+        let cells = cells + if has_lut { 4 * pixels } else { 0 } + if has_padding_cell { pixels } else { 0 };
         let is_whole = self.is_read_whole(size);
         let encoded = match self.syntax.codec {
             Codec::Deflated => size + self.native_end(),
@@ -145,16 +160,41 @@ impl Image {
     }
 }
 
+/// The syntax of an input, where there is a decoder for it.
+///
+/// # Errors
+/// Reason `transfer_syntax`: with UID and name where it is one of the standard; another one may be
+/// anything that stands in a file, and is not repeated.
+fn supported(loaded: &Loaded) -> Result<&'static Syntax, Fault> {
+    let no = |detail: String| Err(Fault::new(Reason::TransferSyntax, detail));
+    match loaded.syntax {
+        None => no("the transfer syntax is not in the table".into()),
+        Some(syntax) if syntax.codec == Codec::Unsupported => {
+            no(format!("no decoder for transfer syntax {} ({})", syntax.uid, syntax.name))
+        }
+        Some(syntax) if syntax.uid == GE_BIG_ENDIAN_PIXELS && loaded.encoding != IMPLICIT_LE => {
+            no(format!("transfer syntax {} ({}), but the data set is written otherwise", syntax.uid, syntax.name))
+        }
+        Some(syntax) => Ok(syntax),
+    }
+}
+
+/// Whether cells of 8 bits are words with the high byte first (PS3.5 A.3: OW, big endian).
+fn is_swapped(format: &Format, big_endian: bool, vr: [u8; 2]) -> bool {
+    big_endian && vr == *b"OW" && format.bits_allocated == 8
+}
+
 /// Whether Pixel Data has the form its syntax asks for, and uncompressed Pixel Data the length.
 ///
 /// Bytes behind the last frame are an error, except one that makes the length even: which of them
 /// are pixels would be a guess.
-fn check_form(pixel_data: PixelData, syntax: &Syntax, format: &Format) -> Result<(), Fault> {
+fn check_form(pixel_data: PixelData, syntax: &Syntax, format: &Format, big_endian: bool) -> Result<(), Fault> {
     match (pixel_data, syntax.is_encapsulated()) {
-        (PixelData::Native { length, .. }, false) => {
+        (PixelData::Native { length, vr, .. }, false) => {
             let expected = u64::from(format.frames) * format.frame_bytes();
-            if length == expected || length == expected + expected % 2 {
-                return Ok(());
+            let even = expected.next_multiple_of(2);
+            if length == even || (length == expected && !is_swapped(format, big_endian, vr)) {
+                return check_bits(syntax, format);
             }
             let detail = format!("Pixel Data has {length} bytes, expected {expected}");
             Err(Fault::new(Reason::PixelLength, detail))
@@ -165,12 +205,27 @@ fn check_form(pixel_data: PixelData, syntax: &Syntax, format: &Format) -> Result
         (PixelData::Encapsulated { .. }, false) => {
             Err(Fault::new(Reason::MalformedHeader, "Pixel Data has no length in an uncompressed syntax"))
         }
-        // RLE packs whole cells; the other codecs know samples only, without the bits around them.
-        _ if syntax.codec != Codec::Rle && format.high_bit + 1 != format.bits_stored => {
-            let detail =
-                format!("High Bit is {}, Bits Stored {}, in a compressed syntax", format.high_bit, format.bits_stored);
-            Err(Fault::new(Reason::ImageGeometry, detail))
-        }
-        _ => Ok(()),
+        _ => check_bits(syntax, format),
     }
+}
+
+/// Whether the bits of a cell are a form that its syntax can have.
+fn check_bits(syntax: &Syntax, format: &Format) -> Result<(), Fault> {
+    if !syntax.has_cells() && format.high_bit + 1 != format.bits_stored {
+        let detail =
+            format!("High Bit is {}, Bits Stored {}, in a compressed syntax", format.high_bit, format.bits_stored);
+        return Err(Fault::new(Reason::ImageGeometry, detail));
+    }
+    // Only words are known to be swapped.
+    if syntax.uid == GE_BIG_ENDIAN_PIXELS && format.bits_allocated != 16 {
+        let detail = format!("Bits Allocated is {}, expected 16 in syntax {}", format.bits_allocated, syntax.uid);
+        return Err(Fault::new(Reason::TransferSyntax, detail));
+    }
+    // A codestream of JPEG XL has no sign. Lossless, its samples are the bits of the cells. Where loss is
+    // allowed, encoders may have added an offset, and nothing tells.
+    if syntax.codec == Codec::JpegXl && syntax.loss == Loss::Either && format.is_signed {
+        let detail = format!("signed pixels in transfer syntax {} ({}), which has no sign", syntax.uid, syntax.name);
+        return Err(Fault::new(Reason::PixelFormat, detail));
+    }
+    Ok(())
 }

@@ -8,8 +8,9 @@
 //! and 12; PS3.5 A.4.1.
 
 use super::codestream::failed;
+use super::entropy_bits::{Bits, Stuffing};
 use super::format::{Cells, Format};
-use super::huffman::{Bits, Tables};
+use super::huffman::Tables;
 use super::idct::{Block, Idct};
 use super::jpeg_progressive::Coefficients;
 use super::markers::{self, Segments};
@@ -221,7 +222,7 @@ fn sequential(
 ) -> Result<Cells, Fault> {
     let (dc_table, ac_table) = (definitions.huffman.dc(scan.dc_table)?, definitions.huffman.ac(scan.ac_table)?);
     let (across, _) = blocks(format);
-    let mut bits = Bits::new(data);
+    let mut bits = Bits::new(data, Stuffing::Byte);
     let mut prediction = 0;
     let cells = cells(format, idct, |index| {
         if is_restart(definitions.restart, index) {

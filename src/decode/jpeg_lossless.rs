@@ -4,14 +4,31 @@
 //! T.81 annex H (prediction, coding of differences), annex C and F.2.2 (Huffman tables).
 
 use super::codestream::{Claim, failed};
+use super::entropy_bits::{Bits, Stuffing};
 use super::format::{Cells, Format};
-use super::huffman::{Bits, Huffman, Tables};
+use super::huffman::{Huffman, Tables, Values};
 use super::markers::{self, Segments};
 use crate::reason::{Fault, Reason};
 
+/// Differences of one refill of the window.
+const AT_ONCE: usize = 4;
+
 /// The next difference (T.81 H.1.2.2).
-#[inline]
-fn difference(bits: &mut Bits<'_>, table: &Huffman) -> Result<i32, Fault> {
+#[inline(always)]
+fn difference(bits: &mut Bits<'_>, table: &Values<'_>) -> Result<i32, Fault> {
+    match bits.symbol_and_value(table) {
+        Some((_, value)) => Ok(value.into()),
+        None => {
+            let difference = long_difference(bits, table.codes())?;
+            bits.refill();
+            Ok(difference)
+        }
+    }
+}
+
+/// One that is not in the table at once.
+#[inline(always)]
+fn long_difference(bits: &mut Bits<'_>, table: &Huffman) -> Result<i32, Fault> {
     Ok(match bits.symbol(table)? {
         0 => 0,
         16 => 1 << 15,
@@ -39,14 +56,15 @@ pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Cells, Fault> {
     let scan = read_header(frame, format)?;
     let columns = format.columns as usize;
     let mut cells = vec![0u16; format.pixels()];
-    let mut bits = Bits::new(scan.data);
+    let table = scan.table.differences();
+    let mut bits = Bits::new(scan.data, Stuffing::Byte);
     let mut above: &[u16] = &[];
     for (row, line) in cells.chunks_exact_mut(columns).enumerate() {
         if scan.restart_rows > 0 && row > 0 && row % scan.restart_rows == 0 {
             bits.restart()?;
             above = &[];
         }
-        scan.line(&mut bits, above, line)?;
+        scan.line(&mut bits, &table, above, line)?;
         bits.check_not_over()?;
         above = line;
     }
@@ -99,46 +117,63 @@ fn read_header<'a>(frame: &'a [u8], format: &Format) -> Result<Scan<'a>, Fault> 
 
 impl Scan<'_> {
     /// One row; `above` is empty in the first row and after a restart.
-    fn line(&self, bits: &mut Bits<'_>, above: &[u16], line: &mut [u16]) -> Result<(), Fault> {
+    fn line(&self, bits: &mut Bits<'_>, table: &Values<'_>, above: &[u16], line: &mut [u16]) -> Result<(), Fault> {
         let first = match above.first() {
             Some(&above) => i32::from(above),
             None => 1 << (self.precision.saturating_sub(self.point_transform + 1)),
         };
         let Some(start) = line.first_mut() else { return Ok(()) };
-        *start = (first + difference(bits, &self.table)?) as u16;
-        match if above.is_empty() { 1 } else { self.predictor } {
-            1 => self.rest_of_line(bits, above, line, |a, _, _| a),
-            2 => self.rest_of_line(bits, above, line, |_, b, _| b),
-            3 => self.rest_of_line(bits, above, line, |_, _, c| c),
-            4 => self.rest_of_line(bits, above, line, |a, b, c| a + b - c),
-            5 => self.rest_of_line(bits, above, line, |a, b, c| a + ((b - c) >> 1)),
-            6 => self.rest_of_line(bits, above, line, |a, b, c| b + ((a - c) >> 1)),
-            _ => self.rest_of_line(bits, above, line, |a, b, _| (a + b) >> 1),
+        bits.refill();
+        *start = (first + difference(bits, table)?) as u16;
+        if above.is_empty() {
+            return along(bits, table, line);
+        }
+        match self.predictor {
+            1 => along(bits, table, line),
+            2 => rest_of_line(bits, table, above, line, |_, b, _| b),
+            3 => rest_of_line(bits, table, above, line, |_, _, c| c),
+            4 => rest_of_line(bits, table, above, line, |a, b, c| a + b - c),
+            5 => rest_of_line(bits, table, above, line, |a, b, c| a + ((b - c) >> 1)),
+            6 => rest_of_line(bits, table, above, line, |a, b, c| b + ((a - c) >> 1)),
+            _ => rest_of_line(bits, table, above, line, |a, b, _| (a + b) >> 1),
         }
     }
+}
 
-    /// `predict` takes the values to the left, above, and above left.
-    #[inline(always)]
-    fn rest_of_line(
-        &self,
-        bits: &mut Bits<'_>,
-        above: &[u16],
-        line: &mut [u16],
-        predict: impl Fn(i32, i32, i32) -> i32,
-    ) -> Result<(), Fault> {
-        let mut left = line.first().copied().map_or(0, i32::from);
-        let mut above_left = above.first().copied().map_or(0, i32::from);
-        // In a first row nothing above is asked for.
-        let zeros = std::iter::repeat_n(&0, line.len());
-        let above = above.iter().chain(zeros).skip(1);
-        for (cell, &up) in line.iter_mut().skip(1).zip(above) {
-            let up = i32::from(up);
-            let value = (predict(left, up, above_left) + difference(bits, &self.table)?) as u16;
-            *cell = value;
-            (left, above_left) = (i32::from(value), up);
+/// A row behind its first sample, each predicted from the one to the left.
+fn along(bits: &mut Bits<'_>, table: &Values<'_>, line: &mut [u16]) -> Result<(), Fault> {
+    let Some((&mut mut left, line)) = line.split_first_mut() else { return Ok(()) };
+    for cells in line.chunks_mut(AT_ONCE) {
+        bits.refill();
+        for cell in cells {
+            left = left.wrapping_add(difference(bits, table)? as u16);
+            *cell = left;
         }
-        Ok(())
     }
+    Ok(())
+}
+
+/// A row behind its first sample. `predict` takes the values to the left, above, and above left.
+#[inline(always)]
+fn rest_of_line(
+    bits: &mut Bits<'_>,
+    table: &Values<'_>,
+    above: &[u16],
+    line: &mut [u16],
+    predict: impl Fn(i32, i32, i32) -> i32,
+) -> Result<(), Fault> {
+    let Some((&mut left, line)) = line.split_first_mut() else { return Ok(()) };
+    let Some((&above_left, above)) = above.split_first() else { return Ok(()) };
+    let (mut left, mut above_left) = (i32::from(left), i32::from(above_left));
+    for (cells, above) in line.chunks_mut(AT_ONCE).zip(above.chunks(AT_ONCE)) {
+        bits.refill();
+        for (cell, &up) in cells.iter_mut().zip(above) {
+            let up = i32::from(up);
+            *cell = (predict(left, up, above_left) + difference(bits, table)?) as u16;
+            (left, above_left) = (i32::from(*cell), up);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,116 +5,23 @@
 //! in comments are those of T.87.
 
 use super::codestream::{Claim, failed};
+use super::entropy_bits::{Bits, Stuffing};
 use super::format::{Cells, Format};
+use super::jpeg_ls_line::Decoder;
 use super::markers::{self, Segments};
 use crate::reason::{Fault, Reason};
 
-/// Run lengths' orders, J (A.2.1).
-const RUN_ORDERS: [u32; 32] =
-    [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-
-/// Entropy-coded bits: after a byte of ones the next one has 7 bits; zeros behind the end.
-struct Bits<'a> {
-    rest: &'a [u8],
-    window: u64,
-    count: u32,
-    made_up: u32,
-    after_ones: bool,
-}
-
-impl Bits<'_> {
-    /// At least 32 bits in the window.
-    #[inline]
-    fn refill(&mut self) {
-        if let Some((&four, rest)) = self.rest.split_first_chunk::<4>()
-            && self.count <= 32
-            && !self.after_ones
-            && !four.contains(&0xFF)
-        {
-            self.window |= u64::from(u32::from_be_bytes(four)) << (32 - self.count);
-            self.count += 32;
-            self.rest = rest;
-            return;
-        }
-        self.refill_by_bytes();
-    }
-
-    fn refill_by_bytes(&mut self) {
-        while self.count <= 56 {
-            let (byte, bits) = match (self.rest, self.after_ones) {
-                ([byte @ 0..0x80, rest @ ..], true) => {
-                    self.rest = rest;
-                    (*byte, 7)
-                }
-                ([byte, rest @ ..], false) => {
-                    self.rest = rest;
-                    (*byte, 8)
-                }
-                // The end, or a marker.
-                _ => {
-                    self.made_up += 8;
-                    (0, 8)
-                }
-            };
-            self.after_ones = byte == 0xFF || (bits == 8 && self.made_up > 0 && self.after_ones);
-            self.window |= u64::from(byte) << (64 - bits - self.count);
-            self.count += bits;
-        }
-    }
-
-    #[inline]
-    fn take(&mut self, bits: u32) -> u32 {
-        if bits == 0 {
-            return 0;
-        }
-        if self.count < 32 {
-            self.refill();
-        }
-        let value = (self.window >> (64 - bits)) as u32;
-        self.window <<= bits;
-        self.count -= bits;
-        value
-    }
-
-    /// Zeros before the next one, which is taken too; at most `most`.
-    #[inline]
-    fn zeros(&mut self, most: u32) -> Option<u32> {
-        let mut zeros = 0;
-        loop {
-            if self.count < 32 {
-                self.refill();
-            }
-            let here = self.window.leading_zeros();
-            if here < self.count {
-                self.window <<= here;
-                self.window <<= 1;
-                self.count -= here + 1;
-                return Some(zeros + here).filter(|&zeros| zeros <= most);
-            }
-            zeros += self.count;
-            (self.window, self.count) = (0, 0);
-            if zeros > most || self.made_up > 64 {
-                return None;
-            }
-        }
-    }
-
-    fn check_not_over(&self) -> Result<(), Fault> {
-        if self.count < self.made_up { Err(failed("the entropy-coded data ends early")) } else { Ok(()) }
-    }
-}
-
 /// What a scan is coded with.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Parameters {
+pub(crate) struct Parameters {
     /// MAXVAL, largest sample.
-    most: i32,
+    pub(crate) most: i32,
     /// NEAR, largest error.
-    near: i32,
+    pub(crate) near: i32,
     /// T1, T2, T3.
-    thresholds: [i32; 3],
+    pub(crate) thresholds: [i32; 3],
     /// RESET.
-    reset: i32,
+    pub(crate) reset: i32,
 }
 
 impl Parameters {
@@ -134,34 +41,12 @@ impl Parameters {
     }
 }
 
-/// State of one context.
-#[derive(Clone, Copy, Debug)]
-struct Context {
-    /// A, sum of error magnitudes.
-    magnitudes: i32,
-    /// B, bias.
-    bias: i32,
-    /// C, prediction correction.
-    correction: i32,
-    /// N, occurrences.
-    count: i32,
-    /// Nn, negative errors (run interruption only).
-    negatives: i32,
-}
-
-struct Decoder<'a> {
-    bits: Bits<'a>,
+/// A codestream up to its entropy-coded data.
+struct Scan<'a> {
     parameters: Parameters,
-    /// RANGE.
-    range: i32,
-    /// 2 NEAR + 1.
-    step: i32,
-    /// qbpp.
-    error_bits: u32,
-    /// LIMIT.
-    limit: u32,
-    contexts: Vec<Context>,
-    run_index: usize,
+    /// Rows from restart to restart; 0: no restarts.
+    restart_rows: usize,
+    data: &'a [u8],
 }
 
 /// Cells of one frame.
@@ -170,28 +55,27 @@ struct Decoder<'a> {
 /// Reason `codestream_mismatch` where the frame's header does not agree with the data set,
 /// `decode_failed` where the codestream is damaged.
 pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Cells, Fault> {
-    let (parameters, data) = read_header(frame, format)?;
-    let mut decoder = Decoder::new(parameters, data);
+    let scan = read_header(frame, format)?;
     let columns = format.columns as usize;
     let mut cells = vec![0u16; format.pixels()];
-    // Lines with a margin on both sides: left of the first sample, right of the last one.
-    let (mut above, mut line) = (vec![0i32; columns + 2], vec![0i32; columns + 2]);
-    for row in cells.chunks_exact_mut(columns) {
-        if let Some(last) = above.get(columns).copied() {
-            above[columns + 1] = last;
+    let mut bits = Bits::new(scan.data, Stuffing::Bit);
+    let mut decoder = Decoder::new(scan.parameters, columns);
+    for (row, line) in cells.chunks_exact_mut(columns).enumerate() {
+        if row > 0 && scan.restart_rows > 0 && row % scan.restart_rows == 0 {
+            bits.restart()?;
+            decoder.restart();
         }
-        line[0] = above[1];
-        decoder.line(&above, &mut line)?;
-        row.iter_mut().zip(&line[1..]).for_each(|(cell, &sample)| *cell = sample as u16);
-        std::mem::swap(&mut above, &mut line);
+        decoder.line(&mut bits, line)?;
+        bits.check_not_over()?;
     }
     Ok(Cells::Narrow(cells))
 }
 
-fn read_header<'a>(frame: &'a [u8], format: &Format) -> Result<(Parameters, &'a [u8]), Fault> {
+fn read_header<'a>(frame: &'a [u8], format: &Format) -> Result<Scan<'a>, Fault> {
     let mut segments = Segments::of(frame)?;
     let mut claim: Option<Claim> = None;
     let mut preset = None;
+    let mut restart_rows = 0;
     loop {
         let (marker, body) = segments.next()?;
         match (marker, body) {
@@ -211,11 +95,15 @@ fn read_header<'a>(frame: &'a [u8], format: &Format) -> Result<(Parameters, &'a 
                 preset = Some(preset_values);
             }
             (markers::LSE, _) => return Err(failed("mapping tables and oversize images are not taken")),
-            (markers::DRI, &[0, 0]) => {}
-            (markers::DRI, _) => return Err(failed("restart intervals are not taken")),
+            // Of 2 to 4 bytes (C.2.5).
+            (markers::DRI, interval @ [_, _] | interval @ [_, _, _] | interval @ [_, _, _, _]) => {
+                restart_rows = interval.iter().fold(0, |rows, &byte| rows << 8 | usize::from(byte));
+            }
+            (markers::DRI, _) => return Err(failed("a restart interval is not of 2 to 4 bytes")),
             (markers::SOS, &[1, _, 0, near, 0, 0, ..]) => {
                 let claim = claim.ok_or_else(|| failed("a scan before its frame"))?;
-                return Ok((parameters(claim.precision, near.into(), preset)?, segments.rest()));
+                let parameters = parameters(claim.precision, near.into(), preset)?;
+                return Ok(Scan { parameters, restart_rows, data: segments.rest() });
             }
             (markers::SOS, _) => return Err(failed("a scan header that is not of one component")),
             _ => {}
@@ -241,202 +129,6 @@ fn parameters(precision: u32, near: i32, preset: Option<[i32; 5]>) -> Result<Par
         return Err(failed("preset parameters are impossible"));
     }
     Ok(Parameters { most, near, thresholds: [t1, t2, t3], reset })
-}
-
-/// Bits that hold 0 to `values - 1`.
-fn bits_for(values: i32) -> u32 {
-    32 - (values - 1).leading_zeros()
-}
-
-impl<'a> Decoder<'a> {
-    fn new(parameters: Parameters, data: &'a [u8]) -> Decoder<'a> {
-        let Parameters { most, near, .. } = parameters;
-        let range = (most + 2 * near) / (2 * near + 1) + 1;
-        let sample_bits = bits_for(most + 1).max(2);
-        let start = Context { magnitudes: ((range + 32) / 64).max(2), bias: 0, correction: 0, count: 1, negatives: 0 };
-        Decoder {
-            bits: Bits { rest: data, window: 0, count: 0, made_up: 0, after_ones: false },
-            parameters,
-            range,
-            step: 2 * near + 1,
-            error_bits: bits_for(range),
-            limit: 2 * (sample_bits + sample_bits.max(8)),
-            contexts: vec![start; 367],
-            run_index: 0,
-        }
-    }
-
-    /// One line; sample `column` is at `column + 1`.
-    fn line(&mut self, above: &[i32], line: &mut [i32]) -> Result<(), Fault> {
-        let end = line.len() - 1;
-        let near = self.parameters.near;
-        let mut at = 1;
-        while at < end {
-            let (left, up, up_left, up_right) = (line[at - 1], above[at], above[at - 1], above[at + 1]);
-            let gradients = [up_right - up, up - up_left, up_left - left];
-            if gradients.iter().all(|gradient| gradient.abs() <= near) {
-                at = self.run(above, line, at, end)?;
-            } else {
-                line[at] = self.regular(gradients, left, up, up_left)?;
-                at += 1;
-            }
-        }
-        self.bits.check_not_over()
-    }
-
-    /// A.3.3.
-    #[inline]
-    fn quantized(&self, gradient: i32) -> i32 {
-        let [t1, t2, t3] = self.parameters.thresholds;
-        let size = gradient.abs();
-        let level = if size <= self.parameters.near {
-            0
-        } else {
-            1 + i32::from(size >= t1) + i32::from(size >= t2) + i32::from(size >= t3)
-        };
-        if gradient < 0 { -level } else { level }
-    }
-
-    /// A sample in regular mode (A.4, A.5, A.6).
-    #[inline]
-    fn regular(&mut self, gradients: [i32; 3], left: i32, up: i32, up_left: i32) -> Result<i32, Fault> {
-        let [q1, q2, q3] = gradients.map(|gradient| self.quantized(gradient));
-        let index = 81 * q1 + 9 * q2 + q3;
-        let sign = if index < 0 { -1 } else { 1 };
-        let at = index.unsigned_abs() as usize;
-        let context = self.contexts[at];
-        let edge = if up_left >= left.max(up) {
-            left.min(up)
-        } else if up_left <= left.min(up) {
-            left.max(up)
-        } else {
-            left + up - up_left
-        };
-        let prediction = (edge + sign * context.correction).clamp(0, self.parameters.most);
-        let order = golomb_order(context.count, context.magnitudes);
-        let mapped = self.golomb(order, self.limit)?;
-        let is_inverted = self.parameters.near == 0 && order == 0 && 2 * context.bias <= -context.count;
-        let error = match (mapped & 1 == 1, is_inverted) {
-            (false, false) => mapped / 2,
-            (true, false) => -(mapped / 2) - 1,
-            (false, true) => -(mapped / 2) - 1,
-            (true, true) => mapped / 2,
-        };
-        self.contexts[at].update(error, self.step, self.parameters.reset);
-        Ok(self.reconstruct(prediction, sign * error))
-    }
-
-    /// A run from `at`, and the sample that interrupts it (A.7). Gives where to go on.
-    fn run(&mut self, above: &[i32], line: &mut [i32], mut at: usize, end: usize) -> Result<usize, Fault> {
-        let value = line[at - 1];
-        while self.bits.take(1) == 1 {
-            let length = 1usize << RUN_ORDERS[self.run_index];
-            let filled = length.min(end - at);
-            line[at..at + filled].fill(value);
-            at += filled;
-            if filled == length && self.run_index < 31 {
-                self.run_index += 1;
-            }
-            if at == end {
-                return Ok(at);
-            }
-            self.bits.check_not_over()?;
-        }
-        let length = self.bits.take(RUN_ORDERS[self.run_index]) as usize;
-        if length >= end - at {
-            return Err(failed("a run is longer than its line"));
-        }
-        line[at..at + length].fill(value);
-        at += length;
-        line[at] = self.interruption(value, above[at])?;
-        self.run_index = self.run_index.saturating_sub(1);
-        Ok(at + 1)
-    }
-
-    /// The sample after a run (A.7.2).
-    fn interruption(&mut self, left: i32, up: i32) -> Result<i32, Fault> {
-        let is_flat = (left - up).abs() <= self.parameters.near;
-        let flat = i32::from(is_flat);
-        let at = 365 + usize::from(is_flat);
-        let context = self.contexts[at];
-        let sum = context.magnitudes.saturating_add(if is_flat { context.count >> 1 } else { 0 });
-        let order = golomb_order(context.count, sum);
-        let mapped = self.golomb(order, self.limit - RUN_ORDERS[self.run_index] - 1)?;
-        let folded = mapped + flat;
-        let is_odd = folded & 1 == 1;
-        let size = (folded + 1) / 2;
-        let error = if (order != 0 || 2 * context.negatives >= context.count) == is_odd { -size } else { size };
-        self.contexts[at].update_run(error, (mapped + 1 - flat) >> 1, self.parameters.reset);
-        let (prediction, sign) = if is_flat { (left, 1) } else { (up, if left > up { -1 } else { 1 }) };
-        Ok(self.reconstruct(prediction, sign * error))
-    }
-
-    /// A limited-length Golomb code of this order (A.5.3).
-    #[inline]
-    fn golomb(&mut self, order: u32, limit: u32) -> Result<i32, Fault> {
-        let long = limit - self.error_bits - 1;
-        match self.bits.zeros(long) {
-            Some(zeros) if zeros < long => Ok((zeros << order | self.bits.take(order)) as i32),
-            Some(_) => Ok(self.bits.take(self.error_bits) as i32 + 1),
-            None => Err(failed("a code is longer than its limit")),
-        }
-    }
-
-    /// Prediction and error modulo RANGE (A.4.4, A.6).
-    #[inline]
-    fn reconstruct(&self, prediction: i32, error: i32) -> i32 {
-        let Parameters { most, near, .. } = self.parameters;
-        let mut sample = prediction + error * self.step;
-        if sample < -near {
-            sample += self.range * self.step;
-        } else if sample > most + near {
-            sample -= self.range * self.step;
-        }
-        sample.clamp(0, most)
-    }
-}
-
-/// Smallest k with count * 2^k >= sum, at most 16 (A.5.1).
-#[inline]
-fn golomb_order(count: i32, sum: i32) -> u32 {
-    let (count, sum) = (count as u32, sum as u32);
-    let order = count.leading_zeros().saturating_sub(sum.leading_zeros());
-    (order + u32::from(count << order < sum)).min(16)
-}
-
-impl Context {
-    /// A.6.1 and A.6.2.
-    #[inline]
-    fn update(&mut self, error: i32, step: i32, reset: i32) {
-        self.bias += error * step;
-        // A hostile RESET could let it grow without end.
-        self.magnitudes = self.magnitudes.saturating_add(error.abs());
-        if self.count == reset {
-            self.magnitudes >>= 1;
-            self.bias >>= 1;
-            self.count >>= 1;
-        }
-        self.count += 1;
-        if self.bias <= -self.count {
-            self.bias = (self.bias + self.count).max(1 - self.count);
-            self.correction = (self.correction - 1).max(-128);
-        } else if self.bias > 0 {
-            self.bias = (self.bias - self.count).min(0);
-            self.correction = (self.correction + 1).min(127);
-        }
-    }
-
-    /// A.7.2, step 6.
-    fn update_run(&mut self, error: i32, size: i32, reset: i32) {
-        self.negatives += i32::from(error < 0);
-        self.magnitudes = self.magnitudes.saturating_add(size);
-        if self.count == reset {
-            self.magnitudes >>= 1;
-            self.count >>= 1;
-            self.negatives >>= 1;
-        }
-        self.count += 1;
-    }
 }
 
 #[cfg(test)]
@@ -509,11 +201,238 @@ mod tests {
         assert_eq!(Parameters::default(65535, 0).thresholds, [18, 67, 276]);
     }
 
+    /// T.87 annex A as it is written, the other way round.
+    struct Encoder {
+        near: i32,
+        most: i32,
+        range: i32,
+        error_bits: usize,
+        limit: usize,
+        thresholds: [i32; 3],
+        a: [i32; 367],
+        b: [i32; 365],
+        c: [i32; 365],
+        n: [i32; 367],
+        negatives: [i32; 2],
+        run_index: usize,
+        bits: String,
+    }
+
+    const J: [usize; 32] =
+        [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+    impl Encoder {
+        fn new(most: i32, near: i32) -> Encoder {
+            let range = (most + 2 * near) / (2 * near + 1) + 1;
+            let bits_of = |values: i32| (0..).find(|&bits| 1 << bits >= values).expect("a number of bits");
+            let bits = 2.max(bits_of(most + 1));
+            Encoder {
+                near,
+                most,
+                range,
+                error_bits: bits_of(range),
+                limit: 2 * (bits + bits.max(8)),
+                thresholds: Parameters::default(most, near).thresholds,
+                a: [2.max((range + 32) / 64); 367],
+                b: [0; 365],
+                c: [0; 365],
+                n: [1; 367],
+                negatives: [0; 2],
+                run_index: 0,
+                bits: String::new(),
+            }
+        }
+
+        fn level(&self, gradient: i32) -> i32 {
+            let size = gradient.abs();
+            let level = if size <= self.near { 0 } else { 1 + self.thresholds.iter().filter(|&&t| size >= t).count() };
+            gradient.signum() * level as i32
+        }
+
+        /// Quantizes an error; gives it modulo RANGE, and the sample that it makes of the prediction.
+        fn error(&self, error: i32, prediction: i32, sign: i32) -> (i32, i32) {
+            let step = 2 * self.near + 1;
+            let error = if error > 0 { (error + self.near) / step } else { -(self.near - error) / step };
+            let sample = (prediction + sign * error * step).clamp(0, self.most);
+            let error = if error < 0 { error + self.range } else { error };
+            (if error >= (self.range + 1) / 2 { error - self.range } else { error }, sample)
+        }
+
+        fn golomb(&mut self, order: usize, value: i32, limit: usize) {
+            let long = limit - self.error_bits - 1;
+            let zeros = (value >> order) as usize;
+            self.bits.extend(std::iter::repeat_n('0', zeros.min(long)));
+            self.bits.push('1');
+            let (value, count) =
+                if zeros < long { (value & ((1 << order) - 1), order) } else { (value - 1, self.error_bits) };
+            self.bits.extend((0..count).rev().map(|bit| if value >> bit & 1 == 1 { '1' } else { '0' }));
+        }
+
+        fn order(&self, context: usize, sum: i32) -> usize {
+            (0..).find(|&order| self.n[context] << order >= sum).expect("an order")
+        }
+
+        fn regular(&mut self, sample: i32, [a, b, c]: [i32; 3], levels: [i32; 3]) -> i32 {
+            let index = 81 * levels[0] + 9 * levels[1] + levels[2];
+            let (q, sign) = (index.unsigned_abs() as usize, index.signum());
+            let edge = if c >= a.max(b) {
+                a.min(b)
+            } else if c <= a.min(b) {
+                a.max(b)
+            } else {
+                a + b - c
+            };
+            let prediction = (edge + sign * self.c[q]).clamp(0, self.most);
+            let (error, sample) = self.error(sign * (sample - prediction), prediction, sign);
+            let order = self.order(q, self.a[q]);
+            let is_inverted = self.near == 0 && order == 0 && 2 * self.b[q] <= -self.n[q];
+            let turned = if is_inverted { -error - 1 } else { error };
+            self.golomb(order, if turned >= 0 { 2 * turned } else { -2 * turned - 1 }, self.limit);
+            self.b[q] += error * (2 * self.near + 1);
+            self.a[q] += error.abs();
+            if self.n[q] == 64 {
+                (self.a[q], self.b[q], self.n[q]) = (self.a[q] >> 1, self.b[q] >> 1, self.n[q] >> 1);
+            }
+            self.n[q] += 1;
+            if self.b[q] <= -self.n[q] {
+                self.b[q] = (self.b[q] + self.n[q]).max(1 - self.n[q]);
+                self.c[q] = (self.c[q] - 1).max(-128);
+            } else if self.b[q] > 0 {
+                self.b[q] = (self.b[q] - self.n[q]).min(0);
+                self.c[q] = (self.c[q] + 1).min(127);
+            }
+            sample
+        }
+
+        fn run(&mut self, mut length: usize, is_whole: bool) {
+            while length >= 1 << J[self.run_index] {
+                self.bits.push('1');
+                length -= 1 << J[self.run_index];
+                self.run_index = 31.min(self.run_index + 1);
+            }
+            if !is_whole {
+                let order = J[self.run_index];
+                self.bits.push('0');
+                self.bits.extend((0..order).rev().map(|bit| if length >> bit & 1 == 1 { '1' } else { '0' }));
+            } else if length > 0 {
+                self.bits.push('1');
+            }
+        }
+
+        fn interruption(&mut self, sample: i32, a: i32, b: i32) -> i32 {
+            let is_flat = (a - b).abs() <= self.near;
+            let (flat, q) = (usize::from(is_flat), 365 + usize::from(is_flat));
+            let prediction = if is_flat { a } else { b };
+            let sign = if !is_flat && a > b { -1 } else { 1 };
+            let (error, sample) = self.error(sign * (sample - prediction), prediction, sign);
+            let order = self.order(q, self.a[q] + if is_flat { self.n[q] >> 1 } else { 0 });
+            let is_mostly_negative = 2 * self.negatives[flat] >= self.n[q];
+            let map = (order == 0 && error > 0 && !is_mostly_negative)
+                || (error < 0 && is_mostly_negative)
+                || (error < 0 && order != 0);
+            let mapped = 2 * error.abs() - flat as i32 - i32::from(map);
+            self.golomb(order, mapped, self.limit - J[self.run_index] - 1);
+            self.negatives[flat] += i32::from(error < 0);
+            self.a[q] += (mapped + 1 - flat as i32) >> 1;
+            if self.n[q] == 64 {
+                (self.a[q], self.n[q]) = (self.a[q] >> 1, self.n[q] >> 1);
+                self.negatives[flat] >>= 1;
+            }
+            self.n[q] += 1;
+            self.run_index = self.run_index.saturating_sub(1);
+            sample
+        }
+
+        /// Codes one line; gives its samples as they will come back. `above` has one more in front, which
+        /// is to the left of the first.
+        fn line(&mut self, above: &[i32], samples: &[i32]) -> Vec<i32> {
+            let mut line = vec![above[1]];
+            while line.len() <= samples.len() {
+                let at = line.len();
+                let (a, b, c) = (line[at - 1], above[at], above[at - 1]);
+                let d = above.get(at + 1).copied().unwrap_or(b);
+                let levels = [d - b, b - c, c - a].map(|gradient| self.level(gradient));
+                if levels != [0; 3] {
+                    line.push(self.regular(samples[at - 1], [a, b, c], levels));
+                    continue;
+                }
+                let length = samples[at - 1..].iter().take_while(|&&sample| (sample - a).abs() <= self.near).count();
+                line.extend(std::iter::repeat_n(a, length));
+                let at = line.len();
+                self.run(length, at > samples.len());
+                if at <= samples.len() {
+                    line.push(self.interruption(samples[at - 1], a, above[at]));
+                }
+            }
+            line
+        }
+
+        /// The bits so far, a zero stuffed behind every byte of ones.
+        fn flushed(&mut self) -> Vec<u8> {
+            let (mut out, mut bits) = (Vec::new(), std::mem::take(&mut self.bits));
+            while !bits.is_empty() || out.last() == Some(&0xFF) {
+                let count = if out.last() == Some(&0xFF) { 7 } else { 8 };
+                bits.extend(std::iter::repeat_n('0', count - bits.len().min(count)));
+                let rest = bits.split_off(count);
+                out.push(u8::from_str_radix(&bits, 2).expect("bits"));
+                bits = rest;
+            }
+            out
+        }
+    }
+
+    /// A frame, and its samples as they will come back.
+    fn encode(samples: &[u16], columns: usize, precision: u8, near: u8, restart_rows: u8) -> (Vec<u8>, Vec<u16>) {
+        let rows = samples.len() / columns;
+        let mut frame = EXAMPLE[..25].to_vec();
+        (frame[6], frame[8], frame[10], frame[22]) = (precision, rows as u8, columns as u8, near);
+        frame.splice(15..15, [0xFF, 0xDD, 0, 5, 0, 0, restart_rows]);
+        let new = || Encoder::new((1 << precision) - 1, near.into());
+        let (mut encoder, mut above, mut back) = (new(), vec![0; columns + 1], Vec::new());
+        for (row, samples) in samples.chunks(columns).enumerate() {
+            if row > 0 && restart_rows > 0 && row % usize::from(restart_rows) == 0 {
+                frame.extend(encoder.flushed());
+                frame.extend([0xFF, 0xD0 + ((row / usize::from(restart_rows) - 1) % 8) as u8]);
+                (encoder, above) = (new(), vec![0; columns + 1]);
+            }
+            above = encoder.line(&above, &samples.iter().map(|&sample| sample.into()).collect::<Vec<_>>());
+            back.extend(above[1..].iter().map(|&sample| sample as u16));
+        }
+        frame.extend(encoder.flushed());
+        frame.extend([0xFF, 0xD9]);
+        (frame, back)
+    }
+
+    #[test]
+    fn a_lost_restart_marker_is_a_fault() {
+        let (mut frame, back) = encode(&[7, 9, 8, 250], 1, 8, 0, 2);
+        assert_eq!(decode(&frame, &format(1, 4, 8)), Ok(Cells::Narrow(back)));
+        let marker = frame.windows(2).position(|pair| pair == [0xFF, 0xD0]).expect("a marker");
+        frame.drain(marker..marker + 2);
+        assert_eq!(decode(&frame, &format(1, 4, 8)).expect_err("no marker").reason, Reason::DecodeFailed);
+    }
+
     proptest! {
         #[test]
-        fn the_order_is_the_smallest(count in 1i32..70_000, sum in 0i32..=i32::MAX) {
-            let plain = (0..16).find(|order| i64::from(count) << order >= i64::from(sum)).unwrap_or(16);
-            prop_assert_eq!(golomb_order(count, sum), plain);
+        fn what_the_standard_encodes_comes_back(
+            values in prop::collection::vec((any::<u16>(), 0u16..40, 1usize..60), 1..40), columns in 1usize..40,
+            precision in 2u8..=16, near in prop_oneof![Just(0u8), 0u8..5], restart_rows in 0u8..4, is_smooth: bool,
+        ) {
+            let most = u16::MAX >> (16 - precision);
+            let near = near.min((most / 2) as u8);
+            // Noise, with runs in it; or a slope with a little noise on it.
+            let noisy = |(at, &(value, small, run)): (usize, &(u16, u16, usize))| match (is_smooth, run % 3) {
+                (true, _) => vec![(40 * at as u16 + small) & most; 1],
+                (false, 0) => vec![value & most; 1],
+                _ => vec![value & most; run],
+            };
+            let mut samples: Vec<u16> = values.iter().cycle().take(400).enumerate().flat_map(noisy).collect();
+            samples.truncate(2000.min(samples.len() / columns * columns).min(200 * columns));
+            samples.truncate(samples.len() / columns * columns);
+            let (frame, back) = encode(&samples, columns, precision, near, restart_rows);
+            prop_assert!(samples.iter().zip(&back).all(|(a, b)| a.abs_diff(*b) <= near.into()));
+            let format = format(columns as u32, (samples.len() / columns) as u32, precision.into());
+            prop_assert_eq!(decode(&frame, &format), Ok(Cells::Narrow(back)));
         }
 
         #[test]

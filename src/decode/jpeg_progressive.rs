@@ -4,7 +4,8 @@
 //! T.81 annex G.1.2 (coding), G.1.1.1 (which scans may follow each other).
 
 use super::codestream::failed;
-use super::huffman::{Bits, Huffman};
+use super::entropy_bits::{Bits, Stuffing};
+use super::huffman::Huffman;
 use super::idct::Block;
 use super::jpeg_dct::{Definitions, Scan, check_fits, is_restart};
 use crate::reason::Fault;
@@ -62,7 +63,8 @@ impl Coefficients {
             _ => Some(definitions.huffman.ac(scan.ac_table)?),
         };
         let (start, end) = (usize::from(scan.start), usize::from(scan.end));
-        let mut pass = Pass { bits: Bits::new(data), table, start, end, low: scan.low, prediction: 0, run: 0 };
+        let mut pass =
+            Pass { bits: Bits::new(data, Stuffing::Byte), table, start, end, low: scan.low, prediction: 0, run: 0 };
         for (index, block) in self.blocks.iter_mut().enumerate() {
             if is_restart(definitions.restart, index) {
                 pass.bits.restart()?;

@@ -2,8 +2,8 @@
 //!
 //! Bytes of unknown origin meet `scan` first: a small walk over the header that allocates nothing by
 //! a length of the file and knows no recursion. What it finds decides whether a codec is called at
-//! all, and on which bytes. Limits: 16 MiB of header, 65,536 elements and 256 for each frame, 16 levels,
-//! 4,096 items, 4,096 rows and columns, 16,384 frames.
+//! all, and on which bytes. What a file may ask for at most stands in the recipe:
+//! [`crate::recipe::LimitsKeys`].
 //!
 //! ```text
 //! input -> load (file_meta, scan) -> header -> image (format, frames) -> codestream -> stored values
@@ -12,10 +12,13 @@
 mod acquisition_columns;
 mod codestream;
 mod cursor;
+mod deflated_frame;
+mod entropy_bits;
 mod examine;
 mod file_meta;
 mod filling;
 mod format;
+mod fragments;
 mod frames;
 mod geometry_columns;
 mod header;
@@ -28,6 +31,7 @@ mod jpeg2000;
 mod jpeg_dct;
 mod jpeg_lossless;
 mod jpeg_ls;
+mod jpeg_ls_line;
 mod jpeg_progressive;
 mod jpeg_xl;
 mod limits;
@@ -36,11 +40,14 @@ mod markers;
 mod modality;
 mod rle;
 mod scan;
+mod starts;
 mod syntax;
 #[cfg(test)]
 mod test_dicom;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_syntax;
 mod vocabulary;
 mod wanted;
 
@@ -52,7 +59,7 @@ use crate::column::{Column, Facts};
 use crate::identity::Key;
 use crate::kernel::affine::Affine;
 use crate::reason::{Fault, Reason};
-use crate::recipe::{Privacy, Recipe};
+use crate::recipe::{LimitsKeys, Recipe};
 use crate::slice::{Slice, SliceRef};
 use crate::stage::Scratch;
 
@@ -62,6 +69,7 @@ use filling::Filling;
 use frames::Frames;
 use image::Image;
 use input::{Input, Stamp};
+use limits::exceeded;
 use syntax::Codec;
 
 /// A worker keeps a read buffer from slice to slice up to this size; a larger one is given back, since
@@ -93,7 +101,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Decoder {
     key: Key,
-    privacy: Privacy,
+    recipe: Recipe,
     columns: Vec<&'static Column>,
 }
 
@@ -102,7 +110,7 @@ impl Decoder {
     pub fn new(recipe: &Recipe, key: &Key) -> Decoder {
         let identity = identity_columns::columns(recipe.privacy).iter();
         let columns = identity.chain(&geometry_columns::ALL).chain(&acquisition_columns::ALL).copied().collect();
-        Decoder { key: key.clone(), privacy: recipe.privacy, columns }
+        Decoder { key: key.clone(), recipe: recipe.clone(), columns }
     }
 
     /// Every column that [`Decoder::decode`] may fill: the groups identity, geometry and acquisition,
@@ -134,12 +142,13 @@ impl Decoder {
         let input = Input::open(&at.input.bytes)?;
         let opened = &at.input.opened.0;
         if opened.get().is_none() {
-            let loaded = load::load(&input, buffer, |_, _| false)?;
-            let image = Image::of(loaded.ok_or_else(|| Fault::new(Reason::NotDicom, "no DICOM header"))?)?;
+            let loaded = load::load(&input, buffer, &self.recipe, |_, _| false)?;
+            let image =
+                Image::of(loaded.ok_or_else(|| Fault::new(Reason::NotDicom, "no DICOM header"))?, &self.recipe)?;
             if image.is_read_whole(input.size()) {
                 return self.decode_whole(at, &image, &input, buffer);
             }
-            opened.get_or_init(|| Shared::open(image, &input, buffer, &self.key));
+            opened.get_or_init(|| Shared::open(image, &input, buffer, &self.key, &self.recipe.limits));
         }
         let shared = match opened.get() {
             Some(Ok(shared)) => shared,
@@ -173,12 +182,12 @@ impl Decoder {
         let content_id = content_id(&self.key, blake3::hash(bytes));
         let inflated;
         let data = if image.syntax.codec == Codec::Deflated {
-            inflated = load::inflate(data_set(bytes, image), image.native_end())?;
+            inflated = load::inflate(data_set(bytes, image), image.native_end(), &self.recipe.limits)?;
             Input::Memory(&inflated)
         } else {
             Input::Memory(bytes)
         };
-        let frames = image.locate(&data)?;
+        let frames = image.locate(&data, &self.recipe.limits)?;
         self.slice(at, image, &frames, &data, &content_id, &mut Vec::new())
     }
 
@@ -195,7 +204,7 @@ impl Decoder {
         let pixels = image.stored_values(frames.read(data, &image.format, at.frame, buffer)?, padding)?;
         let mut facts = Facts::default();
         let filling = &mut Filling { facts: &mut facts, header: &image.header, frame: at.frame, unreadable: 0 };
-        identity_columns::fill(filling, at, content_id, &self.key, self.privacy);
+        identity_columns::fill(filling, at, content_id, &self.key, self.recipe.privacy);
         geometry_columns::fill(filling, &image.format);
         acquisition_columns::fill(filling, image);
         Ok(Slice {
@@ -211,23 +220,30 @@ impl Decoder {
 }
 
 impl Shared {
-    fn open(image: Image, input: &Input<'_>, buffer: &mut Vec<u8>, key: &Key) -> Result<Shared, Fault> {
+    fn open(
+        image: Image,
+        input: &Input<'_>,
+        buffer: &mut Vec<u8>,
+        key: &Key,
+        limits: &LimitsKeys,
+    ) -> Result<Shared, Fault> {
         let content_id = content_id(key, hash_in_pieces(input, buffer)?);
         let inflated = if image.syntax.codec == Codec::Deflated {
             if input.memory().is_none() {
-                if input.size() > limits::INFLATED_BYTES {
-                    return Err(limits::exceeded("deflated bytes", input.size(), limits::INFLATED_BYTES));
+                if input.size() > limits.inflated_bytes {
+                    let most = limits.inflated_bytes;
+                    return Err(exceeded("deflated bytes (limits.inflated_bytes)", input.size(), most));
                 }
                 buffer.clear();
                 input.extend(buffer, input.size())?;
             }
-            Some(load::inflate(data_set(input.memory().unwrap_or(buffer), &image), image.native_end())?)
+            Some(load::inflate(data_set(input.memory().unwrap_or(buffer), &image), image.native_end(), limits)?)
         } else {
             None
         };
         let frames = match &inflated {
-            Some(inflated) => image.locate(&Input::Memory(inflated))?,
-            None => image.locate(input)?,
+            Some(inflated) => image.locate(&Input::Memory(inflated), limits)?,
+            None => image.locate(input, limits)?,
         };
         input.check_unchanged(None)?;
         Ok(Shared { image, frames, content_id, stamp: input.stamp(), inflated })

@@ -9,10 +9,10 @@ use dicom_dictionary_std::tags;
 
 use super::cursor::{Cursor, ElementHeader, Stop, is_vr};
 use super::header::{Header, PixelData, Place};
-use super::limits;
+use super::limits::{ELEMENTS_PER_FRAME, exceeded, exceeded_by_length};
 use super::syntax::{EXPLICIT_BE, EXPLICIT_LE, Encoding, IMPLICIT_LE};
 use super::wanted;
-use crate::reason::{Fault, Reason};
+use crate::recipe::LimitsKeys;
 
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const ITEM_DELIMITER: Tag = Tag(0xFFFE, 0xE00D);
@@ -33,10 +33,11 @@ pub(crate) struct Scanned {
 ///
 /// Reads nothing behind the header of Pixel Data; never allocates by a length of the file. The
 /// `labelled` encoding is overruled where the first element can only be read in another one.
-pub(crate) fn scan(bytes: &[u8], total: Option<u64>, start: u64, labelled: Encoding) -> Scanned {
-    let cursor = Cursor::new(bytes, total, start);
+pub(crate) fn scan(bytes: &[u8], total: Option<u64>, start: u64, labelled: Encoding, limits: &LimitsKeys) -> Scanned {
+    let cursor = Cursor::new(bytes, total, start, limits.header_bytes);
     let encoding = detect(cursor.rest()).unwrap_or(labelled);
-    let mut walk = Walk { cursor, encoding, header: Header::default(), stack: Vec::new(), elements: 0, groups: 0 };
+    let mut walk =
+        Walk { cursor, encoding, header: Header::default(), stack: Vec::new(), elements: 0, groups: 0, limits };
     let end = walk.run();
     walk.header.finish();
     Scanned { header: walk.header, encoding, end }
@@ -93,6 +94,7 @@ struct Walk<'a> {
     elements: u32,
     /// Items of the functional groups sequences so far.
     groups: u32,
+    limits: &'a LimitsKeys,
 }
 
 impl Walk<'_> {
@@ -105,9 +107,9 @@ impl Walk<'_> {
             }
             let element = self.cursor.element_header(self.encoding)?;
             self.elements += 1;
-            let most = limits::ELEMENTS + self.groups * limits::ELEMENTS_PER_FRAME;
+            let most = self.limits.elements + self.groups * ELEMENTS_PER_FRAME;
             if self.elements > most {
-                return Err(limits::exceeded("elements", self.elements.into(), most.into()).into());
+                return Err(exceeded("elements (limits.elements)", self.elements.into(), most.into()).into());
             }
             match self.stack.last().map(|container| container.is_sequence) {
                 Some(true) => self.item(element)?,
@@ -158,6 +160,10 @@ impl Walk<'_> {
                 self.header.pixel_data = Some(PixelData::Float);
                 return Ok(true);
             }
+            (tags::EXTENDED_OFFSET_TABLE, Some(length)) => {
+                self.value(element, None)?;
+                self.header.extended_offset_table = Some((offset, length));
+            }
             (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: true })?,
             (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: false })?,
             (tags::MODALITY_LUT_SEQUENCE, length) if length != Some(0) => {
@@ -180,15 +186,15 @@ impl Walk<'_> {
     /// Reads a Modality LUT Sequence of defined length by itself: a damaged one is no table, and is
     /// nothing to a slice that has a rescale.
     fn modality_lut(&mut self, vr: [u8; 2], length: u64) -> Result<(), Stop> {
-        let is_read = length <= limits::VALUE_BYTES && {
-            let cursor = Cursor::new(self.cursor.take(length)?, Some(length), 0);
+        let is_read = length <= self.limits.value_bytes && {
+            let cursor = Cursor::new(self.cursor.take(length)?, Some(length), 0, length);
             let encoding = if vr == *b"UN" { IMPLICIT_LE } else { self.encoding };
             let role = Role::ModalityLut;
             let all =
                 Container { role, is_sequence: true, is_raw: false, end: Some(length), items: 0, outside: encoding };
             let header = std::mem::take(&mut self.header);
-            let (elements, groups) = (self.elements, self.groups);
-            let mut walk = Walk { cursor, encoding, header, stack: vec![all], elements, groups };
+            let (elements, groups, limits) = (self.elements, self.groups, self.limits);
+            let mut walk = Walk { cursor, encoding, header, stack: vec![all], elements, groups, limits };
             let read = walk.run();
             (self.header, self.elements) = (walk.header, walk.elements);
             read.is_ok()
@@ -196,7 +202,7 @@ impl Walk<'_> {
         if !is_read {
             self.header.keep(Place::ModalityLut, tags::MODALITY_LUT_SEQUENCE, *b"CS", b"0", false);
         }
-        if length > limits::VALUE_BYTES { self.cursor.skip(length) } else { Ok(()) }
+        if length > self.limits.value_bytes { self.cursor.skip(length) } else { Ok(()) }
     }
 
     /// An element of an item.
@@ -227,19 +233,26 @@ impl Walk<'_> {
         if element.tag.0 == 0xFFFE {
             return Err(self.cursor.malformed("an item outside of a sequence"));
         }
-        let is_sequence = element.vr == *b"SQ" || element.vr == *b"  " || element.vr == *b"UN";
-        if length > limits::VALUE_BYTES && !is_sequence {
-            let detail = format!("bytes of a value: at most {} are taken", limits::VALUE_BYTES);
-            return Err(Fault::new(Reason::LimitExceeded, detail).into());
+        let Some(place) = place.filter(|_| wanted::is_wanted(element.tag) && element.vr != *b"SQ") else {
+            return self.step_over(element.vr, length);
+        };
+        if length > self.limits.value_bytes {
+            let what = "bytes of a value (limits.value_bytes)";
+            return Err(exceeded_by_length(what, self.limits.value_bytes).into());
         }
-        match place.filter(|_| wanted::is_wanted(element.tag) && element.vr != *b"SQ") {
-            Some(place) if length <= limits::VALUE_BYTES => {
-                let value = self.cursor.take(length)?;
-                self.header.keep(place, element.tag, element.vr, value, self.encoding.big_endian);
-                Ok(())
-            }
-            _ => self.cursor.skip(length),
+        let value = self.cursor.take(length)?;
+        self.header.keep(place, element.tag, element.vr, value, self.encoding.big_endian);
+        Ok(())
+    }
+
+    /// Steps over a value that nobody reads: a scanner's own data may be long, and costs nothing.
+    fn step_over(&mut self, vr: [u8; 2], length: u64) -> Result<(), Stop> {
+        let is_sequence = matches!(&vr, b"SQ" | b"UN" | b"  ");
+        if length > self.limits.header_bytes && !is_sequence {
+            let what = "header bytes (limits.header_bytes)";
+            return Err(exceeded_by_length(what, self.limits.header_bytes).into());
         }
+        self.cursor.skip(length)
     }
 
     /// Steps into a sequence.
@@ -274,12 +287,12 @@ impl Walk<'_> {
         let (items, most) = match sequence.role {
             Role::Groups { .. } => {
                 self.groups += 1;
-                (self.groups, limits::FRAMES + 1)
+                (self.groups, self.limits.frames + 1)
             }
-            _ => (sequence.items, limits::ITEMS),
+            _ => (sequence.items, self.limits.items),
         };
         if items > most {
-            return Err(limits::exceeded("items of a sequence", items.into(), most.into()).into());
+            return Err(exceeded("items of a sequence (limits.items)", items.into(), most.into()).into());
         }
         let role = match sequence.role {
             Role::Groups { shared: true } => Role::Group(Place::Shared),
@@ -305,8 +318,9 @@ impl Walk<'_> {
 
     fn push(&mut self, container: Container) -> Result<(), Stop> {
         // A level of nesting is a sequence and its item.
-        if self.stack.len() >= 2 * limits::DEPTH {
-            return Err(limits::exceeded("nested sequences", limits::DEPTH as u64 + 1, limits::DEPTH as u64).into());
+        let depth = u64::from(self.limits.depth);
+        if self.stack.len() as u64 >= 2 * depth {
+            return Err(exceeded("nested sequences (limits.depth)", depth + 1, depth).into());
         }
         self.stack.push(container);
         Ok(())

@@ -143,3 +143,11 @@ pub(crate) fn file(syntax: &str, data_set: &[u8]) -> Vec<u8> {
     meta.text(tags::TRANSFER_SYNTAX_UID, "UI", syntax);
     [&[0; 128][..], b"DICM", &meta.bytes, data_set].concat()
 }
+
+/// `bytes` as a raw deflate stream.
+pub(crate) fn deflate(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).expect("to memory");
+    encoder.finish().expect("to memory")
+}

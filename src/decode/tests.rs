@@ -20,20 +20,20 @@ use crate::stage::Scratch;
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const CELLS: [u16; 6] = [0, 1, 2, 0x7FFF, 0x8000, 0xFFFF];
 
-fn memory(bytes: Vec<u8>) -> Arc<InputRef> {
+pub(super) fn memory(bytes: Vec<u8>) -> Arc<InputRef> {
     InputRef::memory(SourceId([0; 24]), bytes.into())
 }
 
-fn decode_frame(input: &Arc<InputRef>, frame: u32) -> Result<Slice, Fault> {
+pub(super) fn decode_frame(input: &Arc<InputRef>, frame: u32) -> Result<Slice, Fault> {
     let decoder = Decoder::new(&Recipe::head(), &Key::new([1; 32]));
     decoder.decode(&SliceRef { ordinal: Ordinal(0), input: input.clone(), frame }, &mut Scratch::default())
 }
 
-fn decode(bytes: Vec<u8>) -> Result<Slice, Fault> {
+pub(super) fn decode(bytes: Vec<u8>) -> Result<Slice, Fault> {
     decode_frame(&memory(bytes), 0)
 }
 
-fn values(slice: &Slice) -> Vec<i64> {
+pub(super) fn values(slice: &Slice) -> Vec<i64> {
     match &slice.pixels {
         Pixels::U8(a) => a.iter().map(|&v| v.into()).collect(),
         Pixels::U16(a) => a.iter().map(|&v| v.into()).collect(),
@@ -43,17 +43,17 @@ fn values(slice: &Slice) -> Vec<i64> {
 }
 
 fn look(bytes: &[u8]) -> Examined {
-    examine(&Bytes::Memory(bytes.into()))
+    examine(&Bytes::Memory(bytes.into()), &Recipe::head())
 }
 
-fn reason(bytes: &[u8]) -> Option<Reason> {
+pub(super) fn reason(bytes: &[u8]) -> Option<Reason> {
     match look(bytes) {
         Examined::Ct(_) => None,
         Examined::Not(fault) => Some(fault.reason),
     }
 }
 
-fn ct(bytes: &[u8]) -> CtInput {
+pub(super) fn ct(bytes: &[u8]) -> CtInput {
     match look(bytes) {
         Examined::Ct(ct) => ct,
         Examined::Not(fault) => panic!("{fault}"),
@@ -182,7 +182,7 @@ fn files_are_read_as_memory_is() {
     let path = folder.path().join("a");
     for bytes in [enhanced(), Ct::default().file(EXPLICIT_LE, &CELLS)] {
         std::fs::write(&path, &bytes).expect("written");
-        assert_eq!(examine(&Bytes::File(path.clone())), look(&bytes));
+        assert_eq!(examine(&Bytes::File(path.clone()), &Recipe::head()), look(&bytes));
         let from_file = decode_frame(&InputRef::file(SourceId([0; 24]), &path), 0).expect("decodes");
         let from_memory = decode(bytes).expect("decodes");
         assert_eq!(from_file.pixels, from_memory.pixels);
@@ -209,10 +209,12 @@ fn special_files_are_not_opened() {
     let link = folder.path().join("link");
     std::os::unix::fs::symlink("nowhere", &link).expect("a link");
     for path in [&link, folder.path(), Path::new("/dev/null")] {
-        let Examined::Not(fault) = examine(&Bytes::File(path.to_owned())) else { panic!("no CT") };
+        let Examined::Not(fault) = examine(&Bytes::File(path.to_owned()), &Recipe::head()) else { panic!("no CT") };
         assert_eq!(fault.reason, Reason::SpecialFile);
     }
-    let Examined::Not(fault) = examine(&Bytes::File(folder.path().join("missing"))) else { panic!("no CT") };
+    let Examined::Not(fault) = examine(&Bytes::File(folder.path().join("missing")), &Recipe::head()) else {
+        panic!("no CT")
+    };
     assert_eq!(fault.reason, Reason::Unreadable);
     assert!(!fault.detail.contains("missing"), "{}", fault.detail);
 }
@@ -350,7 +352,7 @@ fn a_long_header_is_found_by_reading_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a");
     std::fs::write(&path, file("1.2.840.10008.1.2.1", &set.bytes)).expect("written");
-    let Examined::Ct(found) = examine(&Bytes::File(path.clone())) else { panic!("a CT") };
+    let Examined::Ct(found) = examine(&Bytes::File(path.clone()), &Recipe::head()) else { panic!("a CT") };
     assert!(found.bytes_per_slice > 1_000_000);
     assert_eq!(values(&decode_frame(&InputRef::file(SourceId([0; 24]), &path), 0).expect("decodes")), [0; 6]);
 }

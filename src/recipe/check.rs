@@ -1,6 +1,6 @@
 //! What recipes must hold beyond the type of each key.
 
-use super::{Dtype, Recipe, RecipeError, Steps, Window};
+use super::{Dtype, LimitsKeys, Recipe, RecipeError, Steps, Window};
 
 /// Most channels of a tensor.
 pub(super) const MAX_WINDOWS: usize = 16;
@@ -17,6 +17,7 @@ impl Recipe {
         }
         self.check_windows(&mut say);
         self.check_numbers(&mut say);
+        check_limits(&self.limits, &mut say);
         self.check_agreement(&mut say);
         if self.steps == Steps::Published {
             self.check_published(&mut say);
@@ -91,6 +92,30 @@ impl Recipe {
     }
 }
 
+/// The least leaves room for the smallest sound file. The most keeps every count and product of them
+/// inside its type, and what is held in memory by a limit within what a machine may have.
+fn check_limits(limits: &LimitsKeys, say: &mut impl FnMut(&str, String)) {
+    let ranges = [
+        ("file_bytes", limits.file_bytes, 1024, 1 << 50),
+        ("header_bytes", limits.header_bytes, 1024, 1 << 30),
+        ("value_bytes", limits.value_bytes, 256, 1 << 30),
+        ("elements", limits.elements.into(), 64, 1 << 24),
+        ("depth", limits.depth.into(), 2, 1024),
+        ("items", limits.items.into(), 1, 1 << 24),
+        ("side_px", limits.side_px.into(), 1, 65_535),
+        ("frames", limits.frames.into(), 1, 1 << 22),
+        ("fragments", limits.fragments.into(), 1, 1 << 24),
+        ("frame_bytes", limits.frame_bytes, 1, 1 << 31),
+        ("decoded_bytes", limits.decoded_bytes, 1, 1 << 50),
+        ("inflated_bytes", limits.inflated_bytes, 1024, 1 << 36),
+    ];
+    for (key, found, least, most) in ranges {
+        if !(least..=most).contains(&found) {
+            say(&format!("limits.{key}"), format!("found {found}, expected {least} to {most}"));
+        }
+    }
+}
+
 fn window_problem(window: &Window) -> Option<String> {
     let Window { center, width } = *window;
     // PS3.3 C.11.2.1.2; far below 1 the edges would be the same number
@@ -148,6 +173,19 @@ mod tests {
             ("hu_window.guide", vec!["[40]", "40", "[nan, 80]", "[40, -80]", "[40, 0.5]", "[1e308, 1]"]),
             ("hu_window.windows", vec!["[[40, 1e-300]]", "[[0, 1e9]]", "[[1, 2], [3]]", "40"]),
             ("version", vec!["0", "2", "-1", "1.0"]),
+            ("limits.file_bytes", vec!["0", "1023", "1125899906842625", "-1", "1.0", "4 GiB"]),
+            ("limits.header_bytes", vec!["1023", "1073741825"]),
+            ("limits.value_bytes", vec!["255", "1073741825"]),
+            ("limits.elements", vec!["63", "16777217", "4294967296"]),
+            ("limits.depth", vec!["1", "1025"]),
+            ("limits.items", vec!["0", "16777217"]),
+            ("limits.side_px", vec!["0", "65536"]),
+            ("limits.frames", vec!["0", "4194305"]),
+            ("limits.fragments", vec!["0", "16777217"]),
+            ("limits.frame_bytes", vec!["0", "2147483649"]),
+            ("limits.decoded_bytes", vec!["0", "9223372036854775807"]),
+            ("limits.inflated_bytes", vec!["1023", "68719476737"]),
+            ("decode.codecs", vec!["all", "[jpeg]", "[\"jpeg\", \"mpeg\"]", "[1]", "true"]),
         ];
         for (key, values) in wrong {
             for value in values {

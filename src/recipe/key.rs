@@ -77,6 +77,20 @@ impl KeyType for u32 {
     }
 }
 
+impl KeyType for u64 {
+    fn from_toml(value: &Toml) -> Result<u64, String> {
+        let number = value.as_integer().and_then(|n| u64::try_from(n).ok());
+        number.ok_or_else(|| found(value, "a whole number, 0 or above"))
+    }
+    fn to_toml(&self) -> Toml {
+        // TOML has whole numbers up to 2^63 - 1; `check` allows none near it
+        Toml::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
+    }
+    fn schema() -> Json {
+        json!({"type": "integer", "minimum": 0})
+    }
+}
+
 impl KeyType for f64 {
     fn from_toml(value: &Toml) -> Result<f64, String> {
         let number = match value {
@@ -153,6 +167,9 @@ macro_rules! words {
         impl $Name {
             /// The word used in recipes.
             pub const fn as_str(self) -> &'static str { match self { $( $Name::$Variant => $word, )+ } }
+
+            /// Every one of them, in the order of the documentation.
+            pub const ALL: &[$Name] = &[$( $Name::$Variant ),+];
         }
 
         impl KeyType for $Name {
@@ -228,6 +245,41 @@ words! {
     }
 }
 
+words! {
+    /// A family of codecs, that is switched on and off together.
+    CodecFamily {
+        /// Deflate, of data sets and of frames.
+        Deflate = "deflate",
+        /// RLE Lossless.
+        Rle = "rle",
+        /// JPEG with a cosine transform, which is lossy: baseline, extended, progressive.
+        Jpeg = "jpeg",
+        /// JPEG lossless, process 14.
+        JpegLossless = "jpeg-lossless",
+        /// JPEG-LS.
+        JpegLs = "jpeg-ls",
+        /// JPEG 2000 and High-Throughput JPEG 2000.
+        Jpeg2000 = "jpeg-2000",
+        /// JPEG XL.
+        JpegXl = "jpeg-xl",
+    }
+}
+
+/// A set: their order and how often one is named mean nothing, and are not kept.
+impl KeyType for Vec<CodecFamily> {
+    fn from_toml(value: &Toml) -> Result<Vec<CodecFamily>, String> {
+        let items = value.as_array().ok_or_else(|| found(value, "a list of codecs"))?;
+        let named = items.iter().map(CodecFamily::from_toml).collect::<Result<Vec<_>, _>>()?;
+        Ok(CodecFamily::ALL.iter().copied().filter(|family| named.contains(family)).collect())
+    }
+    fn to_toml(&self) -> Toml {
+        Toml::Array(self.iter().map(CodecFamily::to_toml).collect())
+    }
+    fn schema() -> Json {
+        json!({"type": "array", "items": CodecFamily::schema()})
+    }
+}
+
 impl Dtype {
     /// Bytes per element.
     pub const fn bytes(self) -> usize {
@@ -293,5 +345,21 @@ fn one_of(words: &[&str]) -> String {
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_are_a_set_and_an_unknown_word_gets_all_of_them() {
+        let recipe = |codecs: &str| Recipe::from_toml("", &[format!("decode.codecs={codecs}")]);
+        let one = recipe(r#"["rle", "deflate", "rle"]"#).expect("two known ones");
+        assert_eq!(one.decode.codecs, [CodecFamily::Deflate, CodecFamily::Rle]);
+        assert_eq!(one.hash(), recipe(r#"["deflate", "rle"]"#).expect("the same").hash());
+        let errors = recipe(r#"["jpeg2000"]"#).expect_err("another word");
+        let expected = r#"recipe: decode.codecs: found "jpeg2000", expected "deflate", "rle", "jpeg", "jpeg-lossless", "jpeg-ls", "jpeg-2000" or "jpeg-xl""#;
+        assert_eq!(errors.to_string(), expected);
     }
 }

@@ -9,7 +9,7 @@ mod key;
 mod print;
 mod read;
 
-pub use key::{Background, Compression, Dtype, Layout, Order, Privacy, Steps, TiltMethod, Window};
+pub use key::{Background, CodecFamily, Compression, Dtype, Layout, Order, Privacy, Steps, TiltMethod, Window};
 pub use print::{Difference, key_list, toml_schema};
 
 use key::{KeyInfo, KeyType};
@@ -80,6 +80,12 @@ keys! {
         /// (the Python order of recipe `seed`: window first, uint8 before turning).
         steps: Steps = Steps::Corrected;
     }
+    /// Bytes become stored values.
+    decode: DecodeKeys {
+        /// Codecs that may be used, of "deflate", "rle", "jpeg", "jpeg-lossless", "jpeg-ls",
+        /// "jpeg-2000" and "jpeg-xl"; a file that needs another is rejected (`transfer_syntax`).
+        codecs: Vec<CodecFamily> = CodecFamily::ALL.to_vec();
+    }
     /// Stored values become HU; a guide image for the mask is windowed from them.
     hu_window: HuWindowKeys {
         /// Window [center, width] in HU of the image that the mask is made of: pixels above its
@@ -128,6 +134,33 @@ keys! {
         rows_per_shard: u32 = 1024;
         /// "none", "lz4", or "zstd:LEVEL" (1 to 22).
         compression: Compression = Compression::Zstd(1);
+    }
+    /// What a file may ask for at most; one that asks for more is rejected (`limit_exceeded`).
+    limits: LimitsKeys {
+        /// Bytes of a file.
+        file_bytes: u64 = 4 << 30;
+        /// Bytes before Pixel Data, values that nobody reads among them.
+        header_bytes: u64 = 16 << 20;
+        /// Bytes of one value that is read.
+        value_bytes: u64 = 4 << 20;
+        /// Data elements before Pixel Data; each frame's functional groups bring 256 more.
+        elements: u32 = 65_536;
+        /// Sequences within sequences.
+        depth: u32 = 16;
+        /// Items of a sequence; functional groups may have one for each frame.
+        items: u32 = 4096;
+        /// Rows, and Columns, in pixels.
+        side_px: u32 = 4096;
+        /// Frames of a file.
+        frames: u32 = 16_384;
+        /// Fragments of compressed Pixel Data.
+        fragments: u32 = 65_536;
+        /// Bytes of an uncompressed frame.
+        frame_bytes: u64 = 64 << 20;
+        /// Bytes of all frames of a file, uncompressed.
+        decoded_bytes: u64 = 8 << 30;
+        /// Bytes of a deflated data set, inflated; it is held in memory.
+        inflated_bytes: u64 = 256 << 20;
     }
 }
 

@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn canonical_json_has_every_key_and_no_space() {
         let json = Recipe::head().canonical_json();
-        assert!(json.starts_with(r#"{"crop_pad":{"background":"low","crop":true,"size":512},"denoise""#), "{json}");
+        assert!(json.starts_with(r#"{"crop_pad":{"background":"low","crop":true,"size":512},"decode""#), "{json}");
         assert_eq!(Recipe::head().hash().len(), 64);
         assert_ne!(Recipe::head().hash(), Recipe::seed().hash());
     }

@@ -346,7 +346,7 @@ fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
 
 /// Versions of the crates on which bytes of the output may depend, as this program was built.
 fn codec_versions() -> BTreeMap<String, String> {
-    const CRATES: [&str; 7] = ["dcmshard", "flate2", "jxl-oxide", "lz4_flex", "openjp2", "parquet", "zstd-sys"];
+    const CRATES: [&str; 6] = ["dcmshard", "flate2", "jxl", "lz4_flex", "parquet", "zstd-sys"];
     let lock = include_str!("../../Cargo.lock");
     let version = |name: &str| {
         let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use dcmshard::decode::{Examined, examine};
+use dcmshard::recipe::Recipe;
 use dcmshard::slice::Bytes;
 
 use crate::made::real_data;
@@ -99,7 +100,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn class_of(path: &Path) -> &'static str {
-    match examine(&Bytes::File(path.to_owned())) {
+    match examine(&Bytes::File(path.to_owned()), &Recipe::head()) {
         Examined::Ct(_) => "ct",
         Examined::Not(fault) => fault.reason.as_str(),
     }

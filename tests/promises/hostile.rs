@@ -44,7 +44,7 @@ fn process(pipeline: &Pipeline, bytes: &[u8], frame: u32, scratch: &mut Scratch)
 
 /// What the header pass says: the number of frames, or why not.
 fn plan(bytes: &[u8]) -> Result<u32, Reason> {
-    let examined = catch_unwind(AssertUnwindSafe(|| examine(&Bytes::Memory(bytes.into()))));
+    let examined = catch_unwind(AssertUnwindSafe(|| examine(&Bytes::Memory(bytes.into()), &Recipe::head())));
     match examined.unwrap_or_else(|_| panic!("the header pass panicked")) {
         Examined::Ct(ct) => Ok(ct.frames),
         Examined::Not(fault) => Err(fault.reason),

@@ -532,7 +532,9 @@ fn real_slices_are_plausible_and_their_padding_is_counted() {
         .chain(&["series/head-phantom-study/S21570/S2010", "syntax/chest-slice", "syntax/wg04-ct1", "hard"])
         .flat_map(|folder| std::fs::read_dir(data.join(folder)).expect("can be listed"))
         .map(|entry| entry.expect("can be listed").path())
-        .filter(|path| path.is_file() && matches!(examine(&Bytes::File(path.clone())), Examined::Ct(_)))
+        .filter(|path| {
+            path.is_file() && matches!(examine(&Bytes::File(path.clone()), &Recipe::head()), Examined::Ct(_))
+        })
         .collect();
     files.sort();
     let mut count = 0;
@@ -662,7 +664,7 @@ fn character_sets_and_odd_bytes_do_not_touch_a_slice_or_its_patient() {
 #[test]
 fn a_name_that_is_none_has_no_pseudonym_and_no_duplicates() {
     let sop = |value: &[u8]| File::signed(&[-1000, 40]).with((8, 0x18), b"UI", value);
-    let found = |file: &File| match examine(&Bytes::Memory(file.bytes().into())) {
+    let found = |file: &File| match examine(&Bytes::Memory(file.bytes().into()), &Recipe::head()) {
         Examined::Ct(ct) => ct.sop_instance_uid,
         Examined::Not(fault) => panic!("{fault}"),
     };

@@ -1,42 +1,67 @@
-//! JPEG 2000 and high-throughput JPEG 2000, decoded by `openjp2`.
+//! JPEG 2000 and high-throughput JPEG 2000, one component of 1 to 16 bits.
+//!
+//! ```text
+//! boxes -> size, parameters -> tile-parts -> progression -> packets -> code-blocks -> transform -> cells
+//! ```
+//!
+//! A codestream of which a packet is missing is a fault: no sample is made up. Memory is bounded by the
+//! pixels, whatever the codestream says (see `codestream::working_bytes`), time by pixels and bytes.
+//!
+//! Not taken: packet headers apart from their packets (PPM, PPT), tiles whose code-blocks are of both
+//! coders, several sets of high-throughput passes, and more than 30 bit planes of a code-block.
 //!
 //! # Source
-//! T.800 annex A.5.1 (SIZ), annex I (JP2 boxes, which some files have around the codestream).
+//! T.800, T.814; annex I of T.800 for the JP2 boxes that some files have around the codestream.
 
-use jpeg2k::{DecodeParameters, Image};
+mod contexts;
+mod ht;
+mod ht_bits;
+mod ht_tables;
+mod layout;
+mod mq;
+mod packet_bits;
+mod packets;
+mod parameters;
+mod progression;
+mod size;
+mod tag_tree;
+mod tier1;
+mod tile;
+mod wavelet;
 
-use super::codestream::{Claim, failed};
+use parameters::{Parameters, SOT};
+use size::Size;
+
+use super::codestream::failed;
 use super::format::{Cells, Format};
-use super::limits;
-use crate::reason::{Fault, Reason};
+use crate::reason::Fault;
 
 /// Start of codestream, then SIZ.
 const START: &[u8] = &[0xFF, 0x4F, 0xFF, 0x51];
-
-/// Start of tile-part.
-const SOT: u8 = 0x90;
-
-/// Most tiles of a frame: those of 64x64 on the largest image.
-const TILES: u64 = 4_096;
 
 /// Cells of one frame: the low bits of each sample, so that the sign is the data set's to say.
 ///
 /// # Errors
 /// Reason `codestream_mismatch` where the frame's header does not agree with the data set,
-/// `limit_exceeded` for too many tiles, `decode_failed` where the codestream is damaged.
+/// `limit_exceeded` for too many tiles, precincts or code-blocks, `decode_failed` where the codestream is
+/// damaged.
 pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Cells, Fault> {
     let codestream = codestream_of(frame).ok_or_else(|| failed("no JPEG 2000 codestream in the frame"))?;
-    let tiles = check_size(codestream, format)?;
-    check_tiles(codestream, tiles)?;
-    let image = Image::from_bytes_with(codestream, DecodeParameters::new().strict(true));
-    let image = image.map_err(|_| failed("the JPEG 2000 decoder gave up"))?;
-    let [component] = image.components() else {
-        return Err(failed("the decoded frame has not one component"));
-    };
-    if (component.width(), component.height()) != (format.columns, format.rows) {
-        return Err(failed("the decoded frame has another size than its header"));
+    let (_, body, mut rest) = parameters::segment(codestream.get(2..).unwrap_or_default())?;
+    let size = Size::of(body, format)?;
+    let mut main = Parameters::default();
+    while rest.get(1) != Some(&SOT) {
+        let (marker, body, after) = parameters::segment(rest)?;
+        main.take(marker, body)?;
+        rest = after;
     }
-    Ok(Cells::Narrow(component.data().iter().map(|&sample| sample as u16).collect()))
+    let parts = tile::tile_parts(codestream, codestream.len() - rest.len(), &size)?;
+    let mut cells = vec![0; format.pixels()];
+    let mut decoder = tile::Decoder::default();
+    for parts in parts.chunk_by(|a, b| a.tile == b.tile) {
+        decoder.tile(codestream, &size, &main, parts, &mut cells)?;
+    }
+    Ok(Cells::Narrow(cells))
 }
 
 /// The codestream, out of its JP2 boxes where it has some.
@@ -64,63 +89,10 @@ fn codestream_of(frame: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// Checks the sizes; gives the number of tiles.
-fn check_size(codestream: &[u8], format: &Format) -> Result<u64, Fault> {
-    let cut = || failed("the SIZ segment is cut");
-    let body = codestream.get(START.len() + 4..).ok_or_else(cut)?;
-    let (words, after) = body.split_first_chunk::<32>().ok_or_else(cut)?;
-    let mut sizes = [0u32; 8];
-    sizes.iter_mut().zip(words.as_chunks().0).for_each(|(size, word)| *size = u32::from_be_bytes(*word));
-    let [right, bottom, left, top, tile_width, tile_height, tile_left, tile_top] = sizes;
-    let Some(&[c1, c2, depth, step_x, step_y]) = after.first_chunk() else { return Err(cut()) };
-    let claim = Claim {
-        columns: right.saturating_sub(left),
-        rows: bottom.saturating_sub(top),
-        components: u16::from_be_bytes([c1, c2]).into(),
-        precision: u32::from(depth & 0x7F) + 1,
-    };
-    claim.check(format)?;
-    if (step_x, step_y) != (1, 1) {
-        return Err(Fault::new(Reason::CodestreamMismatch, "the codestream is subsampled"));
-    }
-    if tile_width == 0 || tile_height == 0 {
-        return Err(failed("a tile of no size"));
-    }
-    let across = u64::from(right.saturating_sub(tile_left)).div_ceil(tile_width.into());
-    let down = u64::from(bottom.saturating_sub(tile_top)).div_ceil(tile_height.into());
-    match across.saturating_mul(down) {
-        tiles if tiles > TILES => Err(limits::exceeded("tiles", tiles, TILES)),
-        tiles => Ok(tiles),
-    }
-}
-
-/// Whether every tile has a tile-part: the decoder leaves the pixels of others 0 without a word.
-fn check_tiles(codestream: &[u8], tiles: u64) -> Result<(), Fault> {
-    let mut seen = vec![false; usize::try_from(tiles).unwrap_or(0)];
-    let mut rest = codestream.get(2..).unwrap_or_default();
-    while let Some(&[0xFF, marker, length1, length2]) = rest.first_chunk() {
-        let mut length = 2 + usize::from(u16::from_be_bytes([length1, length2]));
-        if marker == SOT {
-            let Some(&[_, _, _, _, t1, t2, p1, p2, p3, p4]) = rest.first_chunk() else { break };
-            let tile = usize::from(u16::from_be_bytes([t1, t2]));
-            *seen.get_mut(tile).ok_or_else(|| failed("a tile-part of a tile that is not there"))? = true;
-            length = match u32::from_be_bytes([p1, p2, p3, p4]) as usize {
-                // To the end of the codestream.
-                0 => break,
-                part => part.max(length),
-            };
-        }
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    match seen.iter().filter(|seen| !**seen).count() {
-        0 => Ok(()),
-        missing => Err(failed(format!("{missing} of {tiles} tiles are missing"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::Reason;
     use crate::slice::Pixels;
 
     /// 32x32 unsigned samples of 13 bits, lossless, written by OpenJPEG: the left half 8191, the right
