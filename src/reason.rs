@@ -99,8 +99,10 @@ reasons! {
         => "Export the file again." DecodeFailed = "decode_failed",
         /// The frame asked for is not in the file.
         => "Copy the file again from its archive." FrameMissing = "frame_missing",
-        /// Rescale Slope or Intercept is missing, zero, or not a number.
+        /// Rescale Slope or Intercept is missing, zero, or not a number, or the Modality LUT in their place is not well formed.
         => "Repair the attribute at the source; HU are never guessed." Rescale = "rescale",
+        /// The pixels are no Hounsfield units: Rescale Type or Image Type says so (effective atomic number, electron density, modified HU, a concentration).
+        => "Nothing: a map of something else is not a CT slice to train on." NotHounsfield = "not_hounsfield",
         /// A pixel's HU is above what 16 bits hold.
         => "Check Rescale Slope and Intercept at the source." HuRange = "hu_range",
         /// `seed` only: the windowed image has no foreground, so there is no contour.

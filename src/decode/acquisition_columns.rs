@@ -2,10 +2,11 @@
 
 use dicom_dictionary_std::tags;
 
+use super::filling::Filling;
 use super::image::Image;
 use super::syntax::Loss;
 use super::vocabulary;
-use crate::column::{Column, Facts, Kind};
+use crate::column::{Column, Kind};
 
 static MODALITY: Column = Column::required("modality", Kind::Text, "Always CT: the SOP Class says so.");
 static SOP_CLASS_UID: Column = Column::required("sop_class_uid", Kind::Text, "SOP Class UID (0008,0016).");
@@ -62,8 +63,15 @@ static CONTRAST: Column = Column::new(
     "Whether Contrast/Bolus Agent (0018,0010) or its sequence is there and not empty.",
 );
 
+static UNREADABLE_ATTRIBUTES: Column = Column::required(
+    "unreadable_attributes",
+    Kind::Int32,
+    "Attributes that are there and feed a column, but could not be taken: no number, out of range, of a wrong type or \
+     multiplicity, no UID, a text outside of the vocabulary. Their columns are null.",
+);
+
 /// The columns, in the order of the schema.
-pub(crate) static ALL: [&Column; 16] = [
+pub(crate) static ALL: [&Column; 17] = [
     &MODALITY,
     &SOP_CLASS_UID,
     &TRANSFER_SYNTAX_UID,
@@ -80,38 +88,44 @@ pub(crate) static ALL: [&Column; 16] = [
     &PIXEL_REPRESENTATION,
     &LOSSY,
     &CONTRAST,
+    &UNREADABLE_ATTRIBUTES,
 ];
 
-/// Fills them.
-pub(crate) fn fill(facts: &mut Facts, image: &Image, frame: u32) {
-    let header = &image.header;
-    facts.set(&MODALITY, "CT");
-    facts.set(&SOP_CLASS_UID, image.sop_class.clone().unwrap_or_default());
-    facts.set(&TRANSFER_SYNTAX_UID, image.syntax.uid);
-    facts.set_some(&IMAGE_TYPE, image_type(image, frame));
-    facts.set_some(&MANUFACTURER, header.text(frame, tags::MANUFACTURER).map(vocabulary::manufacturer));
-    let model = header.text(frame, tags::MANUFACTURER_MODEL_NAME).and_then(vocabulary::manufacturer_model_name);
-    facts.set_some(&MANUFACTURER_MODEL_NAME, model);
-    facts.set_some(&BODY_PART_EXAMINED, header.text(frame, tags::BODY_PART_EXAMINED).and_then(vocabulary::body_part));
-    let kernel = header.text(frame, tags::CONVOLUTION_KERNEL).and_then(vocabulary::convolution_kernel);
-    facts.set_some(&CONVOLUTION_KERNEL, kernel);
-    let number = |tag| header.value(frame, tag);
-    facts.set_some(&KVP, number(tags::KVP));
-    let current = number(tags::X_RAY_TUBE_CURRENT_INM_A).or_else(|| number(tags::X_RAY_TUBE_CURRENT));
-    facts.set_some(&X_RAY_TUBE_CURRENT_MA, current);
-    facts.set_some(&EXPOSURE_MAS, number(tags::EXPOSURE_INM_AS).or_else(|| number(tags::EXPOSURE)));
-    let photometric = header.text(frame, tags::PHOTOMETRIC_INTERPRETATION);
-    facts.set_some(&PHOTOMETRIC_INTERPRETATION, photometric.and_then(vocabulary::photometric_interpretation));
-    facts.set(&BITS_STORED, i32::from(image.format.bits_stored));
-    facts.set(&PIXEL_REPRESENTATION, i32::from(image.format.is_signed));
-    facts.set_some(&LOSSY, lossy(image, frame));
+/// Fills them. The last of the groups: with it, what could not be taken is counted.
+pub(crate) fn fill(filling: &mut Filling<'_>, image: &Image) {
+    let (header, frame) = (filling.header, filling.frame);
+    filling.facts.set(&MODALITY, "CT");
+    filling.facts.set(&SOP_CLASS_UID, image.sop_class.clone().unwrap_or_default());
+    filling.facts.set(&TRANSFER_SYNTAX_UID, image.syntax.uid);
+    filling.facts.set_some(&IMAGE_TYPE, image_type(image, frame));
+    filling.word(&MANUFACTURER, tags::MANUFACTURER, |text| Some(vocabulary::manufacturer(text)));
+    filling.word(&MANUFACTURER_MODEL_NAME, tags::MANUFACTURER_MODEL_NAME, vocabulary::manufacturer_model_name);
+    filling.word(&BODY_PART_EXAMINED, tags::BODY_PART_EXAMINED, vocabulary::body_part);
+    filling.word(&CONVOLUTION_KERNEL, tags::CONVOLUTION_KERNEL, vocabulary::convolution_kernel);
+    let is_quantity = |value: f64| value >= 0.0;
+    filling.number(&KVP, tags::KVP, is_quantity);
+    let currents = [tags::X_RAY_TUBE_CURRENT_INM_A, tags::X_RAY_TUBE_CURRENT];
+    filling.number_of(&X_RAY_TUBE_CURRENT_MA, currents, is_quantity);
+    filling.number_of(&EXPOSURE_MAS, [tags::EXPOSURE_INM_AS, tags::EXPOSURE], is_quantity);
+    let photometric = tags::PHOTOMETRIC_INTERPRETATION;
+    filling.word(&PHOTOMETRIC_INTERPRETATION, photometric, vocabulary::photometric_interpretation);
+    filling.facts.set(&BITS_STORED, i32::from(image.format.bits_stored));
+    filling.facts.set(&PIXEL_REPRESENTATION, i32::from(image.format.is_signed));
+    filling.facts.set_some(&LOSSY, lossy(image, frame));
+    let is_known = matches!(header.text(frame, tags::LOSSY_IMAGE_COMPRESSION), Some(b"00" | b"01"));
+    filling.note(tags::LOSSY_IMAGE_COMPRESSION, is_known);
     let agents = [tags::CONTRAST_BOLUS_AGENT, tags::CONTRAST_BOLUS_AGENT_SEQUENCE];
-    facts.set(&CONTRAST, agents.iter().any(|&agent| header.text(frame, agent).is_some()));
+    filling.facts.set(&CONTRAST, agents.iter().any(|&agent| header.start_of_text(frame, agent).is_some()));
+    for padding in [tags::PIXEL_PADDING_VALUE, tags::PIXEL_PADDING_RANGE_LIMIT] {
+        filling.note(padding, header.uint16(frame, padding).is_some());
+    }
+    filling.facts.set(&UNREADABLE_ATTRIBUTES, filling.unreadable);
 }
 
 fn image_type(image: &Image, frame: u32) -> Option<Vec<String>> {
     let header = &image.header;
-    let text = header.text(frame, tags::FRAME_TYPE).or_else(|| header.text(frame, tags::IMAGE_TYPE))?;
+    let text = header.start_of_text(frame, tags::FRAME_TYPE);
+    let text = text.or_else(|| header.start_of_text(frame, tags::IMAGE_TYPE))?;
     let values = text.split(|&byte| byte == b'\\').take(4);
     Some(values.map(|value| vocabulary::image_type_value(value.trim_ascii()).to_owned()).collect())
 }

@@ -8,6 +8,7 @@ use super::image::Image;
 use super::input::Input;
 use super::load::{Loaded, load};
 use super::syntax::Codec;
+use super::vocabulary;
 use super::{CtInput, Examined};
 use crate::reason::{Fault, Reason};
 use crate::recipe::Recipe;
@@ -76,7 +77,7 @@ fn filter(loaded: &Loaded) -> Result<(), Fault> {
             return Err(loaded.broken.clone().unwrap_or(fault));
         }
     }
-    if let Some(image_type) = header.text(0, tags::IMAGE_TYPE)
+    if let Some(image_type) = header.start_of_text(0, tags::IMAGE_TYPE)
         && image_type.split(|&byte| byte == b'\\').any(|value| value.trim_ascii() == b"LOCALIZER")
     {
         return Err(Fault::new(Reason::Localizer, "Image Type has LOCALIZER"));
@@ -96,17 +97,17 @@ fn filter(loaded: &Loaded) -> Result<(), Fault> {
 }
 
 fn uid(header: &Header, tag: dicom_core::Tag) -> Option<String> {
-    header.text(0, tag).and_then(|uid| std::str::from_utf8(uid).ok()).map(str::to_owned)
+    header.text(0, tag).and_then(vocabulary::uid)
 }
 
 /// Position of the first frame along the slice normal, mm; else Instance Number.
 fn position(header: &Header) -> Option<f64> {
     let along_normal = || {
         let [x, y, z] = header.numbers(0, tags::IMAGE_POSITION_PATIENT)?;
-        let [rx, ry, rz, cx, cy, cz] = header.numbers(0, tags::IMAGE_ORIENTATION_PATIENT)?;
+        let [rx, ry, rz, cx, cy, cz] = header.orientation(0)?;
         let normal = [ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx];
         let position = x * normal[0] + y * normal[1] + z * normal[2];
-        (normal != [0.0; 3] && position.is_finite()).then_some(position)
+        position.is_finite().then_some(position)
     };
     along_normal().or_else(|| header.value(0, tags::INSTANCE_NUMBER))
 }

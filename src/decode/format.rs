@@ -210,6 +210,31 @@ impl Cells {
     }
 }
 
+impl Cells {
+    /// [`Cells::stored`], but the narrow cells that are `padding` stay as they are.
+    ///
+    /// # Errors
+    /// Those of [`Cells::stored`].
+    pub(crate) fn stored_but(self, format: &Format, padding: u16) -> Result<Pixels, Fault> {
+        let is_padding: Vec<bool> = match &self {
+            Cells::Narrow(cells) => cells.iter().map(|&cell| cell == padding).collect(),
+            Cells::Wide(_) => Vec::new(),
+        };
+        let mut pixels = self.stored(format)?;
+        match &mut pixels {
+            Pixels::U16(pixels) => restore(pixels, &is_padding, padding),
+            Pixels::I16(pixels) => restore(pixels, &is_padding, padding as i16),
+            Pixels::U8(_) | Pixels::I32(_) => {}
+        }
+        Ok(pixels)
+    }
+}
+
+fn restore<T: Copy>(pixels: &mut Array3<T>, is_padding: &[bool], padding: T) {
+    let padded = pixels.iter_mut().zip(is_padding).filter(|(_, is_padding)| **is_padding);
+    padded.for_each(|(pixel, _)| *pixel = padding);
+}
+
 fn signed16(cells: Vec<u16>, format: &Format) -> Vec<i16> {
     let (left, right) = (15 - format.high_bit.min(15), 16 - format.bits_stored.min(16));
     let flip = if format.is_turned { u16::MAX } else { 0 };

@@ -2,10 +2,10 @@
 
 use dicom_dictionary_std::tags;
 
+use super::filling::Filling;
 use super::format::Format;
-use super::header::Header;
 use super::vocabulary;
-use crate::column::{Column, Facts, Kind};
+use crate::column::{Column, Kind};
 
 static ROWS: Column = Column::required("rows", Kind::Int32, "Rows (0028,0010) of the source.");
 static COLUMNS: Column = Column::required("columns", Kind::Int32, "Columns (0028,0011) of the source.");
@@ -28,13 +28,14 @@ static IMAGE_POSITION_PATIENT: Column = Column::new(
 static IMAGE_ORIENTATION_PATIENT: Column = Column::new(
     "image_orientation_patient",
     Kind::ListFloat64,
-    "Image Orientation (Patient) (0020,0037): direction cosines along a row, then down a column.",
+    "Image Orientation (Patient) (0020,0037): direction cosines along a row, then down a column; null where \
+     they are not of length 1 and at a right angle, within 0.01.",
 );
 static SLICE_LOCATION_MM: Column = Column::new("slice_location_mm", Kind::Float64, "Slice Location (0020,1041), mm.");
 static GANTRY_DETECTOR_TILT_DEG: Column = Column::new(
     "gantry_detector_tilt_deg",
     Kind::Float64,
-    "Gantry/Detector Tilt (0018,1120), degrees; not the tilt of the head.",
+    "Gantry/Detector Tilt (0018,1120), degrees, within -90 and 90; not the tilt of the head.",
 );
 static PATIENT_POSITION: Column =
     Column::new("patient_position", Kind::Text, "Patient Position (0018,5100), a defined term.");
@@ -65,25 +66,29 @@ pub(crate) static ALL: [&Column; 14] = [
 ];
 
 /// Fills them.
-pub(crate) fn fill(facts: &mut Facts, header: &Header, format: &Format, frame: u32) {
-    facts.set(&ROWS, format.rows as i32);
-    facts.set(&COLUMNS, format.columns as i32);
+pub(crate) fn fill(filling: &mut Filling<'_>, format: &Format) {
+    let (header, frame) = (filling.header, filling.frame);
+    filling.facts.set(&ROWS, format.rows as i32);
+    filling.facts.set(&COLUMNS, format.columns as i32);
     let spacing: Option<[f64; 2]> = header.numbers(frame, tags::PIXEL_SPACING);
-    facts.set_some(&PIXEL_SPACING_ROW_MM, spacing.map(|[row, _]| row));
-    facts.set_some(&PIXEL_SPACING_COLUMN_MM, spacing.map(|[_, column]| column));
-    facts.set_some(&SLICE_THICKNESS_MM, header.value(frame, tags::SLICE_THICKNESS));
-    facts.set_some(&SPACING_BETWEEN_SLICES_MM, header.value(frame, tags::SPACING_BETWEEN_SLICES));
+    let spacing = spacing.filter(|[row, column]| *row > 0.0 && *column > 0.0);
+    filling.set(&PIXEL_SPACING_ROW_MM, tags::PIXEL_SPACING, spacing.map(|[row, _]| row));
+    filling.facts.set_some(&PIXEL_SPACING_COLUMN_MM, spacing.map(|[_, column]| column));
+    filling.number(&SLICE_THICKNESS_MM, tags::SLICE_THICKNESS, |value| value >= 0.0);
+    filling.number(&SPACING_BETWEEN_SLICES_MM, tags::SPACING_BETWEEN_SLICES, |_| true);
     let position: Option<[f64; 3]> = header.numbers(frame, tags::IMAGE_POSITION_PATIENT);
-    facts.set_some(&IMAGE_POSITION_PATIENT, position.map(Vec::from));
-    let orientation: Option<[f64; 6]> = header.numbers(frame, tags::IMAGE_ORIENTATION_PATIENT);
-    facts.set_some(&IMAGE_ORIENTATION_PATIENT, orientation.map(Vec::from));
-    facts.set_some(&SLICE_LOCATION_MM, header.value(frame, tags::SLICE_LOCATION));
-    facts.set_some(&GANTRY_DETECTOR_TILT_DEG, header.value(frame, tags::GANTRY_DETECTOR_TILT));
-    let patient_position = header.text(frame, tags::PATIENT_POSITION).and_then(vocabulary::patient_position);
-    facts.set_some(&PATIENT_POSITION, patient_position);
-    facts.set_some(&INSTANCE_NUMBER, header.integer(frame, tags::INSTANCE_NUMBER));
-    facts.set_some(&SERIES_NUMBER, header.integer(frame, tags::SERIES_NUMBER));
-    let of_frame = || header.uint16(frame, tags::FRAME_ACQUISITION_NUMBER).map(i32::from);
-    let acquisition = header.integer(frame, tags::ACQUISITION_NUMBER).or_else(of_frame);
-    facts.set_some(&ACQUISITION_NUMBER, acquisition);
+    filling.set(&IMAGE_POSITION_PATIENT, tags::IMAGE_POSITION_PATIENT, position.map(Vec::from));
+    let orientation = header.orientation(frame).map(Vec::from);
+    filling.set(&IMAGE_ORIENTATION_PATIENT, tags::IMAGE_ORIENTATION_PATIENT, orientation);
+    filling.number(&SLICE_LOCATION_MM, tags::SLICE_LOCATION, |_| true);
+    filling.number(&GANTRY_DETECTOR_TILT_DEG, tags::GANTRY_DETECTOR_TILT, |value| value.abs() < 90.0);
+    filling.word(&PATIENT_POSITION, tags::PATIENT_POSITION, vocabulary::patient_position);
+    filling.integer(&INSTANCE_NUMBER, tags::INSTANCE_NUMBER);
+    filling.integer(&SERIES_NUMBER, tags::SERIES_NUMBER);
+    let of_frame = header.uint16(frame, tags::FRAME_ACQUISITION_NUMBER).map(i32::from);
+    filling.note(tags::FRAME_ACQUISITION_NUMBER, of_frame.is_some());
+    filling.integer(&ACQUISITION_NUMBER, tags::ACQUISITION_NUMBER);
+    if header.integer(frame, tags::ACQUISITION_NUMBER).is_none() {
+        filling.facts.set_some(&ACQUISITION_NUMBER, of_frame);
+    }
 }

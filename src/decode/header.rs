@@ -1,7 +1,9 @@
 //! What a header says: the attributes the rest of the program asks for, and where Pixel Data is.
 
 use dicom_core::Tag;
+use dicom_dictionary_std::tags;
 
+use super::wanted;
 use crate::attributes::Number;
 
 /// Where in a data set a value stands; the order is the order of looking it up, last first.
@@ -9,6 +11,8 @@ use crate::attributes::Number;
 pub(crate) enum Place {
     /// At the top level.
     Top,
+    /// In the item of the Modality LUT Sequence.
+    ModalityLut,
     /// In a macro of the Shared Functional Groups.
     Shared,
     /// In a macro of the Per-frame Functional Groups, of this frame.
@@ -29,14 +33,18 @@ pub(crate) enum PixelData {
 /// At most this many bytes of a value are kept; what is longer is no number, and a text by its start.
 const VALUE_KEPT: usize = 256;
 
+/// The same for a table of the Modality LUT: 65,536 entries of 16 bits.
+const TABLE_KEPT: usize = 2 << 16;
+
 #[derive(Clone, Copy, Debug)]
 struct Value {
     place: Place,
     tag: Tag,
     start: u32,
-    length: u16,
+    length: u32,
     is_cut: bool,
-    is_double: bool,
+    /// As written; two spaces where it is not written out, or UN.
+    vr: [u8; 2],
     big_endian: bool,
 }
 
@@ -47,6 +55,8 @@ pub(crate) struct Header {
     bytes: Vec<u8>,
     /// Where the pixels are; `None` where the data set ends without.
     pub(crate) pixel_data: Option<PixelData>,
+    /// Whether any frame has a Rescale Slope or Intercept of its own.
+    is_rescaled_per_frame: bool,
     /// Offset and length of the value of Extended Offset Table (7FE0,0001).
     pub(crate) extended_offset_table: Option<(u64, u32)>,
 }
@@ -58,11 +68,18 @@ impl Header {
         if self.values.iter().rev().take_while(|kept| kept.place == place).any(|kept| kept.tag == tag) {
             return;
         }
-        let kept = value.get(..VALUE_KEPT).unwrap_or(value);
+        let most = if place == Place::ModalityLut { TABLE_KEPT } else { VALUE_KEPT };
+        let kept = value.get(..most).unwrap_or(value);
         let Ok(start) = u32::try_from(self.bytes.len()) else { return };
-        let is_double = vr == *b"FD" || (vr == *b"  " && super::wanted::is_double(tag));
+        let vr = match &vr {
+            b"  " | b"UN" if wanted::is_double(tag) => *b"FD",
+            b"UN" => *b"  ",
+            _ => vr,
+        };
         let is_cut = kept.len() < value.len();
-        self.values.push(Value { place, tag, start, length: kept.len() as u16, is_cut, is_double, big_endian });
+        let is_rescale = tag == tags::RESCALE_SLOPE || tag == tags::RESCALE_INTERCEPT;
+        self.is_rescaled_per_frame |= is_rescale && matches!(place, Place::Frame(_)) && !trim(kept).is_empty();
+        self.values.push(Value { place, tag, start, length: kept.len() as u32, is_cut, vr, big_endian });
         self.bytes.extend_from_slice(kept);
     }
 
@@ -79,7 +96,7 @@ impl Header {
     fn at(&self, place: Place, tag: Tag) -> Option<(&Value, &[u8])> {
         let index = self.values.partition_point(|value| (value.place, value.tag) < (place, tag));
         let value = self.values.get(index).filter(|value| (value.place, value.tag) == (place, tag))?;
-        let bytes = self.bytes.get(value.start as usize..)?.get(..usize::from(value.length))?;
+        let bytes = self.bytes.get(value.start as usize..)?.get(..value.length as usize)?;
         Some((value, bytes))
     }
 
@@ -90,52 +107,83 @@ impl Header {
         places.into_iter().find_map(|place| self.at(place, tag))
     }
 
-    /// Whether any frame has a value of its own.
-    pub(crate) fn is_given_per_frame(&self, tag: Tag) -> bool {
-        self.values.iter().any(|value| matches!(value.place, Place::Frame(_)) && value.tag == tag)
+    /// Whether any frame has a Rescale Slope or Intercept of its own.
+    pub(crate) fn is_rescaled_per_frame(&self) -> bool {
+        self.is_rescaled_per_frame
     }
 
-    /// Whether there is a value, be it right or wrong.
+    /// Whether there is a value that is not blank.
     pub(crate) fn is_given(&self, frame: u32, tag: Tag) -> bool {
-        self.find(frame, tag).is_some_and(|(_, bytes)| !bytes.is_empty())
+        self.find(frame, tag).is_some_and(|(value, bytes)| match &value.vr {
+            b"FD" | b"FL" | b"US" | b"SS" | b"UL" | b"SL" | b"OW" => !bytes.is_empty(),
+            _ => value.is_cut || !trim(bytes).is_empty(),
+        })
     }
 
-    /// The bytes of a text value without the spaces and zeros around it; `None` where nothing is left.
-    pub(crate) fn text(&self, frame: u32, tag: Tag) -> Option<&[u8]> {
+    /// The bytes of a text value without the spaces and zeros around it, of a long one the first 256;
+    /// `None` where nothing is left.
+    pub(crate) fn start_of_text(&self, frame: u32, tag: Tag) -> Option<&[u8]> {
         let (_, bytes) = self.find(frame, tag)?;
         let text = trim(bytes);
         (!text.is_empty()).then_some(text)
     }
 
-    /// A 16-bit value; `None` where it is absent or not exactly one.
+    /// The bytes of a text value without the spaces and zeros around it; `None` where nothing is left,
+    /// and where it is too long to be kept as a whole.
+    pub(crate) fn text(&self, frame: u32, tag: Tag) -> Option<&[u8]> {
+        let is_whole = self.find(frame, tag).is_some_and(|(value, _)| !value.is_cut);
+        self.start_of_text(frame, tag).filter(|_| is_whole)
+    }
+
+    /// A 16-bit value; `None` where it is absent, not exactly one, or written in another type.
     pub(crate) fn uint16(&self, frame: u32, tag: Tag) -> Option<u16> {
         let (value, bytes) = self.find(frame, tag)?;
-        let bytes = bytes.try_into().ok()?;
+        let bytes = bytes.try_into().ok().filter(|_| matches!(&value.vr, b"US" | b"SS" | b"OW" | b"  "))?;
         Some(if value.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
     }
 
-    /// A single DS, IS or FD value.
-    pub(crate) fn number(&self, frame: u32, tag: Tag) -> Number {
-        let Some((value, bytes)) = self.find(frame, tag) else { return Number::Missing };
-        if value.is_cut {
-            return Number::Invalid;
+    /// The 16-bit words of a value of the Modality LUT; `None` where it is absent, too long, or of a
+    /// type that has no unsigned words.
+    pub(crate) fn lut_words(&self, tag: Tag) -> Option<Vec<u16>> {
+        let (value, bytes) = self.at(Place::ModalityLut, tag).filter(|(value, _)| !value.is_cut)?;
+        let is_signed_descriptor = tag == tags::LUT_DESCRIPTOR && value.vr == *b"SS";
+        if !is_signed_descriptor && !matches!(&value.vr, b"US" | b"OW" | b"  ") {
+            return None;
         }
-        if value.is_double {
-            return match <[u8; 8]>::try_from(bytes) {
-                Ok(bytes) => {
-                    finite(if value.big_endian { f64::from_be_bytes(bytes) } else { f64::from_le_bytes(bytes) })
-                }
-                Err(_) if bytes.is_empty() => Number::Missing,
-                Err(_) => Number::Invalid,
-            };
-        }
-        match trim(bytes) {
-            [] => Number::Missing,
-            text => decimal(text).map_or(Number::Invalid, Number::Value),
-        }
+        let (words, rest) = bytes.as_chunks();
+        let read = if value.big_endian { u16::from_be_bytes } else { u16::from_le_bytes };
+        rest.is_empty().then(|| words.iter().map(|&word| read(word)).collect())
     }
 
-    /// A single DS, IS or FD value; `None` also where it is no finite number.
+    /// Whether the Modality LUT Sequence has more than one item, or is damaged.
+    pub(crate) fn is_lut_unclear(&self) -> bool {
+        self.at(Place::ModalityLut, tags::MODALITY_LUT_SEQUENCE).is_some()
+    }
+
+    /// The text of a value of the Modality LUT.
+    pub(crate) fn lut_text(&self, tag: Tag) -> Option<&[u8]> {
+        self.at(Place::ModalityLut, tag).map(|(_, bytes)| trim(bytes))
+    }
+
+    /// A single number, in whatever VR it is written.
+    pub(crate) fn number(&self, frame: u32, tag: Tag) -> Number {
+        self.find(frame, tag).map_or(Number::Missing, number)
+    }
+
+    /// Rescale Slope and Intercept of a frame, and where they stand. Both are of one place, the
+    /// innermost that has any of them: halves of two places are no pair.
+    pub(crate) fn rescale(&self, frame: u32) -> (Number, Number, Option<Place>) {
+        for place in [Place::Frame(frame), Place::Shared, Place::Top] {
+            let of = |tag| self.at(place, tag).map_or(Number::Missing, number);
+            let pair = (of(tags::RESCALE_SLOPE), of(tags::RESCALE_INTERCEPT));
+            if pair != (Number::Missing, Number::Missing) {
+                return (pair.0, pair.1, Some(place));
+            }
+        }
+        (Number::Missing, Number::Missing, None)
+    }
+
+    /// A single number; `None` also where it is no finite one.
     pub(crate) fn value(&self, frame: u32, tag: Tag) -> Option<f64> {
         match self.number(frame, tag) {
             Number::Value(value) => Some(value),
@@ -147,6 +195,15 @@ impl Header {
     pub(crate) fn integer(&self, frame: u32, tag: Tag) -> Option<i32> {
         let value = self.value(frame, tag)?;
         (value == value.trunc() && value.abs() <= f64::from(i32::MAX)).then_some(value as i32)
+    }
+
+    /// Image Orientation (Patient): direction cosines along a row, then down a column; `None` where they
+    /// are no two directions at a right angle, each within a hundredth (texts of few digits are).
+    pub(crate) fn orientation(&self, frame: u32) -> Option<[f64; 6]> {
+        let orientation @ [rx, ry, rz, cx, cy, cz] = self.numbers(frame, tags::IMAGE_ORIENTATION_PATIENT)?;
+        let is_unit = |x: f64, y: f64, z: f64| ((x * x + y * y + z * z).sqrt() - 1.0).abs() <= 0.01;
+        let is_right_angle = (rx * cx + ry * cy + rz * cz).abs() <= 0.01;
+        (is_unit(rx, ry, rz) && is_unit(cx, cy, cz) && is_right_angle).then_some(orientation)
     }
 
     /// Exactly `N` DS values.
@@ -161,8 +218,35 @@ impl Header {
     }
 }
 
-fn finite(value: f64) -> Number {
-    if value.is_finite() { Number::Value(value) } else { Number::Invalid }
+/// A single number in any VR that can hold one. A DS of more than 16 bytes breaks a rule of the
+/// writer; the number in it is none the worse.
+fn number((value, bytes): (&Value, &[u8])) -> Number {
+    if value.is_cut {
+        return Number::Invalid;
+    }
+    let found = match (&value.vr, bytes) {
+        (_, []) => return Number::Missing,
+        (b"FD", bytes) => one(bytes, value.big_endian, f64::from_be_bytes),
+        (b"FL", bytes) => one(bytes, value.big_endian, |bytes| f32::from_be_bytes(bytes).into()),
+        (b"US", bytes) => one(bytes, value.big_endian, |bytes| u16::from_be_bytes(bytes).into()),
+        (b"SS", bytes) => one(bytes, value.big_endian, |bytes| i16::from_be_bytes(bytes).into()),
+        (b"UL", bytes) => one(bytes, value.big_endian, |bytes| u32::from_be_bytes(bytes).into()),
+        (b"SL", bytes) => one(bytes, value.big_endian, |bytes| i32::from_be_bytes(bytes).into()),
+        (_, text) => match trim(text) {
+            [] => return Number::Missing,
+            text => decimal(text),
+        },
+    };
+    found.filter(|found| found.is_finite()).map_or(Number::Invalid, Number::Value)
+}
+
+/// Exactly one binary number; `read` takes its bytes in big endian order.
+fn one<const N: usize>(bytes: &[u8], big_endian: bool, read: impl Fn([u8; N]) -> f64) -> Option<f64> {
+    let mut bytes: [u8; N] = bytes.try_into().ok()?;
+    if !big_endian {
+        bytes.reverse();
+    }
+    Some(read(bytes))
 }
 
 /// A decimal string as PS3.5 section 6.2 allows it: digits, sign, point, exponent; finite.

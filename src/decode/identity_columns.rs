@@ -3,9 +3,9 @@
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use super::header::Header;
+use super::filling::Filling;
 use super::vocabulary;
-use crate::column::{Column, Facts, Kind};
+use crate::column::{Column, Kind};
 use crate::identity::Key;
 use crate::recipe::Privacy;
 use crate::slice::SliceRef;
@@ -65,27 +65,29 @@ pub(crate) fn columns(privacy: Privacy) -> &'static [&'static Column] {
     }
 }
 
-/// Fills them.
-pub(crate) fn fill(facts: &mut Facts, at: &SliceRef, header: &Header, content_id: &str, key: &Key, privacy: Privacy) {
-    facts.set(&SOURCE_ID, at.input.source_id.to_string());
-    facts.set(&FRAME, at.frame.min(i32::MAX as u32) as i32);
-    facts.set(&CONTENT_ID, content_id);
-    let patient = header.text(at.frame, tags::PATIENT_ID).map(|id| {
-        let issuer = header.text(at.frame, tags::ISSUER_OF_PATIENT_ID).unwrap_or_default();
-        key.pseudonym("patient", &[id, issuer])
-    });
-    facts.set_some(&PATIENT_KEY, patient);
+/// Fills them. A name that is none (a UID with other than digits and points, or of more than 64 bytes;
+/// an id too long to be kept) has no pseudonym: two such names may be equal and mean two things.
+pub(crate) fn fill(filling: &mut Filling<'_>, at: &SliceRef, content_id: &str, key: &Key, privacy: Privacy) {
+    let (header, frame) = (filling.header, filling.frame);
+    filling.facts.set(&SOURCE_ID, at.input.source_id.to_string());
+    filling.facts.set(&FRAME, frame.min(i32::MAX as u32) as i32);
+    filling.facts.set(&CONTENT_ID, content_id);
+    let issuer = header.text(frame, tags::ISSUER_OF_PATIENT_ID);
+    let is_issuer_cut = issuer.is_none() && header.is_given(frame, tags::ISSUER_OF_PATIENT_ID);
+    let id = header.text(frame, tags::PATIENT_ID).filter(|_| !is_issuer_cut);
+    let patient = id.map(|id| key.pseudonym("patient", &[id, issuer.unwrap_or_default()]));
+    filling.set(&PATIENT_KEY, tags::PATIENT_ID, patient);
     let mut pseudonym = |column: &'static Column, domain: &str, tag: Tag| {
-        facts.set_some(column, header.text(at.frame, tag).map(|uid| key.pseudonym(domain, &[uid])));
+        filling.word(column, tag, |text| vocabulary::uid(text).map(|uid| key.pseudonym(domain, &[uid.as_bytes()])));
     };
     pseudonym(&STUDY_KEY, "study", tags::STUDY_INSTANCE_UID);
     pseudonym(&SERIES_KEY, "series", tags::SERIES_INSTANCE_UID);
     pseudonym(&SOP_KEY, "sop", tags::SOP_INSTANCE_UID);
     pseudonym(&FRAME_OF_REFERENCE_KEY, "frame_of_reference", tags::FRAME_OF_REFERENCE_UID);
     if privacy == Privacy::Uids {
-        let uid = |tag| header.text(at.frame, tag).and_then(vocabulary::uid);
-        facts.set_some(&STUDY_INSTANCE_UID, uid(tags::STUDY_INSTANCE_UID));
-        facts.set_some(&SERIES_INSTANCE_UID, uid(tags::SERIES_INSTANCE_UID));
-        facts.set_some(&SOP_INSTANCE_UID, uid(tags::SOP_INSTANCE_UID));
+        let uid = |tag| header.text(frame, tag).and_then(vocabulary::uid);
+        filling.facts.set_some(&STUDY_INSTANCE_UID, uid(tags::STUDY_INSTANCE_UID));
+        filling.facts.set_some(&SERIES_INSTANCE_UID, uid(tags::SERIES_INSTANCE_UID));
+        filling.facts.set_some(&SOP_INSTANCE_UID, uid(tags::SOP_INSTANCE_UID));
     }
 }

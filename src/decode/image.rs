@@ -10,6 +10,7 @@ use super::header::{Header, PixelData};
 use super::input::Input;
 use super::limits;
 use super::load::Loaded;
+use super::modality;
 use super::starts::Starts;
 use super::syntax::{Codec, GE_BIG_ENDIAN_PIXELS, IMPLICIT_LE, Loss, Syntax};
 use super::vocabulary;
@@ -121,16 +122,19 @@ impl Image {
         }
     }
 
-    /// Stored values of one frame's bytes.
+    /// Stored values of one frame's bytes; cells that are `padding` as a whole keep all their bits.
     ///
     /// # Errors
     /// Where the frame is not what the header says, or damaged.
-    pub(crate) fn stored_values(&self, frame: &[u8]) -> Result<Pixels, Fault> {
+    pub(crate) fn stored_values(&self, frame: &[u8], padding: Option<u16>) -> Result<Pixels, Fault> {
         let cells = match self.pixel_data {
             PixelData::Native { vr, .. } => Cells::native(frame, &self.format, self.big_endian, vr),
             _ => codestream::decode(frame, self.syntax.codec, &self.format)?,
         };
-        cells.stored(&self.format)
+        match padding {
+            Some(padding) => cells.stored_but(&self.format, padding),
+            None => cells.stored(&self.format),
+        }
     }
 
     /// Bytes that are read from the start of the input for its header, which [`super::load::load`] doubles
@@ -146,6 +150,10 @@ impl Image {
     pub(crate) fn bytes_per_slice(&self, size: u64) -> u64 {
         let pixels = self.format.pixels() as u64;
         let cells = if self.format.bits_allocated == 32 { 2 * pixels } else { 0 };
+        // HU from a table are 32 bits wide for a while; padding of whole cells is marked pixel by pixel.
+        let has_lut = self.header.text(0, tags::MODALITY_LUT_SEQUENCE).is_some();
+        let has_padding_cell = modality::padding_cell(&self.header, &self.format, 0).is_some();
+        let cells = cells + if has_lut { 4 * pixels } else { 0 } + if has_padding_cell { pixels } else { 0 };
         let is_whole = self.is_read_whole(size);
         let encoded = match self.syntax.codec {
             Codec::Deflated => size + self.native_end(),

@@ -16,6 +16,7 @@ mod deflated_frame;
 mod entropy_bits;
 mod examine;
 mod file_meta;
+mod filling;
 mod format;
 mod fragments;
 mod frames;
@@ -38,6 +39,7 @@ mod jpeg_xl;
 mod limits;
 mod load;
 mod markers;
+mod modality;
 mod rle;
 mod scan;
 mod starts;
@@ -53,10 +55,8 @@ mod wanted;
 
 use std::sync::{Arc, OnceLock};
 
-use dicom_dictionary_std::tags;
 use ndarray::Array2;
 
-use crate::attributes::{Attributes, Number};
 use crate::column::{Column, Facts};
 use crate::identity::Key;
 use crate::kernel::affine::Affine;
@@ -67,8 +67,8 @@ use crate::stage::Scratch;
 
 pub use examine::examine;
 
+use filling::Filling;
 use frames::Frames;
-use header::Header;
 use image::Image;
 use input::{Input, Stamp};
 use limits::exceeded;
@@ -202,14 +202,16 @@ impl Decoder {
         content_id: &str,
         buffer: &mut Vec<u8>,
     ) -> Result<Slice, Fault> {
-        let pixels = image.stored_values(frames.read(data, &image.format, at.frame, buffer)?)?;
+        let padding = modality::padding_cell(&image.header, &image.format, at.frame);
+        let pixels = image.stored_values(frames.read(data, &image.format, at.frame, buffer)?, padding)?;
         let mut facts = Facts::default();
-        identity_columns::fill(&mut facts, at, &image.header, content_id, &self.key, self.recipe.privacy);
-        geometry_columns::fill(&mut facts, &image.header, &image.format, at.frame);
-        acquisition_columns::fill(&mut facts, image, at.frame);
+        let filling = &mut Filling { facts: &mut facts, header: &image.header, frame: at.frame, unreadable: 0 };
+        identity_columns::fill(filling, at, content_id, &self.key, self.recipe.privacy);
+        geometry_columns::fill(filling, &image.format);
+        acquisition_columns::fill(filling, image);
         Ok(Slice {
             at: at.clone(),
-            attributes: Arc::new(attributes(image, at.frame)?),
+            attributes: Arc::new(modality::attributes(image, at.frame)?),
             pixels,
             guide: Array2::default((0, 0)),
             mask: None,
@@ -275,46 +277,6 @@ fn hash_in_pieces(input: &Input<'_>, buffer: &mut Vec<u8>) -> Result<blake3::Has
     Ok(hasher.finalize())
 }
 
-/// What later stages need to know, of the slice's own frame.
-fn attributes(image: &Image, frame: u32) -> Result<Attributes, Fault> {
-    let header = &image.header;
-    let rescale_slope = header.number(frame, tags::RESCALE_SLOPE);
-    let rescale_intercept = header.number(frame, tags::RESCALE_INTERCEPT);
-    if (rescale_slope, rescale_intercept) == (Number::Missing, Number::Missing) {
-        check_no_other_rescale(header)?;
-    }
-    // With the sign of the pixels, whatever VR it was written in.
-    let padding = |tag| {
-        let value = header.uint16(frame, tag)?;
-        Some(image.format.turned(if image.format.is_signed { i64::from(value as i16) } else { i64::from(value) }))
-    };
-    let value = padding(tags::PIXEL_PADDING_VALUE);
-    let limit = padding(tags::PIXEL_PADDING_RANGE_LIMIT).or(value);
-    Ok(Attributes {
-        rows: image.format.rows,
-        columns: image.format.columns,
-        rescale_slope,
-        rescale_intercept,
-        pixel_padding: value.zip(limit).map(|(a, b)| (a.min(b), a.max(b))),
-    })
-}
-
-/// Whether a frame without Rescale Slope and Intercept may be one whose stored values are HU: that is
-/// no guess only where nothing else says how they become HU.
-///
-/// # Source
-/// PS3.3 C.11.1: a Modality LUT Sequence stands in the place of the two.
-fn check_no_other_rescale(header: &Header) -> Result<(), Fault> {
-    let detail = if header.text(0, tags::MODALITY_LUT_SEQUENCE).is_some() {
-        "a Modality LUT Sequence, expected Rescale Slope and Intercept"
-    } else if header.is_given_per_frame(tags::RESCALE_SLOPE) {
-        "other frames have Rescale Slope and Intercept, this one has not"
-    } else {
-        return Ok(());
-    };
-    Err(Fault::new(Reason::Rescale, detail))
-}
-
 /// What an input is, as its header tells.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Examined {
@@ -337,7 +299,8 @@ pub struct CtInput {
     /// header, the file or the encoded frame or (deflated) the whole data set, the codec's working
     /// space, and 2 more bytes a pixel where stored values need 32 bits. For the permits of the line.
     pub bytes_per_slice: u64,
-    /// SOP Instance UID, for finding duplicates; never written out in the clear.
+    /// SOP Instance UID, for finding duplicates; never written out in the clear. `None` also where it is no
+    /// UID: such a slice has no duplicates.
     pub sop_instance_uid: Option<String>,
     /// Series Instance UID, for `order = "series"`; never written out in the clear.
     pub series_instance_uid: Option<String>,

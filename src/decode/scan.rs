@@ -66,6 +66,8 @@ enum Role {
     Group(Place),
     /// A macro of such an item, or the item in the macro.
     Macro(Place),
+    /// The Modality LUT Sequence, or its item.
+    ModalityLut,
     /// Anything else: walked over.
     Other,
 }
@@ -164,10 +166,14 @@ impl Walk<'_> {
             }
             (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: true })?,
             (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, _) => self.open(element, Role::Groups { shared: false })?,
-            (
-                tags::CONTRAST_BOLUS_AGENT_SEQUENCE | tags::DIRECTORY_RECORD_SEQUENCE | tags::MODALITY_LUT_SEQUENCE,
-                length,
-            ) if length != Some(0) => {
+            (tags::MODALITY_LUT_SEQUENCE, length) if length != Some(0) => {
+                self.header.keep(Place::Top, tag, *b"CS", b"1", false);
+                match length {
+                    Some(length) => self.modality_lut(element.vr, length.into())?,
+                    None => self.open(element, Role::ModalityLut)?,
+                }
+            }
+            (tags::CONTRAST_BOLUS_AGENT_SEQUENCE | tags::DIRECTORY_RECORD_SEQUENCE, length) if length != Some(0) => {
                 // That they are there is all that is asked of these.
                 self.header.keep(Place::Top, tag, *b"CS", b"1", false);
                 self.value(element, None)?;
@@ -175,6 +181,28 @@ impl Walk<'_> {
             _ => self.value(element, Some(Place::Top))?,
         }
         Ok(false)
+    }
+
+    /// Reads a Modality LUT Sequence of defined length by itself: a damaged one is no table, and is
+    /// nothing to a slice that has a rescale.
+    fn modality_lut(&mut self, vr: [u8; 2], length: u64) -> Result<(), Stop> {
+        let is_read = length <= self.limits.value_bytes && {
+            let cursor = Cursor::new(self.cursor.take(length)?, Some(length), 0, length);
+            let encoding = if vr == *b"UN" { IMPLICIT_LE } else { self.encoding };
+            let role = Role::ModalityLut;
+            let all =
+                Container { role, is_sequence: true, is_raw: false, end: Some(length), items: 0, outside: encoding };
+            let header = std::mem::take(&mut self.header);
+            let (elements, groups, limits) = (self.elements, self.groups, self.limits);
+            let mut walk = Walk { cursor, encoding, header, stack: vec![all], elements, groups, limits };
+            let read = walk.run();
+            (self.header, self.elements) = (walk.header, walk.elements);
+            read.is_ok()
+        };
+        if !is_read {
+            self.header.keep(Place::ModalityLut, tags::MODALITY_LUT_SEQUENCE, *b"CS", b"0", false);
+        }
+        if length > self.limits.value_bytes { self.cursor.skip(length) } else { Ok(()) }
     }
 
     /// An element of an item.
@@ -193,6 +221,7 @@ impl Walk<'_> {
             }
             (Role::Group(place), tag) if wanted::is_macro(tag) => self.open(element, Role::Macro(place)),
             (Role::Macro(place), _) => self.value(element, Some(place)),
+            (Role::ModalityLut, _) => self.value(element, Some(Place::ModalityLut)),
             _ => self.value(element, None),
         }
     }
@@ -271,6 +300,12 @@ impl Walk<'_> {
             Role::Groups { shared: true } => Role::Group(Place::Shared),
             Role::Groups { shared: false } => Role::Group(Place::Frame(place)),
             Role::Macro(place) => Role::Macro(place),
+            Role::ModalityLut if place == 0 => Role::ModalityLut,
+            Role::ModalityLut => {
+                // One table is all there may be: which of two counts, nobody can say.
+                self.header.keep(Place::ModalityLut, tags::MODALITY_LUT_SEQUENCE, *b"CS", b"2", false);
+                Role::Other
+            }
             Role::Group(_) | Role::Other => Role::Other,
         };
         match (sequence.is_raw, element.length) {

@@ -390,7 +390,7 @@ fn identifiers_leave_as_pseudonyms_unless_asked_for() {
     let at = SliceRef { ordinal: Ordinal(0), input: memory(bytes), frame: 0 };
     let slice = uids.decode(&at, &mut Scratch::default()).expect("decodes");
     assert_eq!(slice.facts.get("sop_instance_uid"), Some(&Value::Text("1.2.3.4".into())));
-    assert_eq!(uids.columns().len(), 11 + 14 + 16);
+    assert_eq!(uids.columns().len(), 11 + 14 + 17);
 }
 
 #[test]
@@ -579,6 +579,11 @@ fn values_written_many_times_are_kept_once() {
 #[test]
 fn frames_without_items_of_their_own_have_the_shared_values() {
     let mut bytes = enhanced();
+    // Their Rescale Slopes would have to be in each of them.
+    for at in (0..bytes.len() - 4).filter(|&at| bytes[at..at + 4] == [0x28, 0, 0x53, 0x10]).skip(1).collect::<Vec<_>>()
+    {
+        bytes[at + 2] = 0x59;
+    }
     let frames = bytes.windows(6).position(|head| head == [0x28, 0, 8, 0, b'I', b'S']).expect("Number of Frames");
     bytes[frames + 8] = b'3';
     let at = bytes.len() - 12;

@@ -407,10 +407,12 @@ pub(crate) fn standard_uid(text: &[u8]) -> Option<String> {
     uid(text).filter(|uid| uid.starts_with("1.2.840.10008."))
 }
 
-/// A UID: digits and points, at most 64.
+/// A UID: numbers with points between them, at most 64 bytes (PS3.5 section 9.1; a number may start with 0
+/// here, since scanners write such).
 pub(crate) fn uid(text: &[u8]) -> Option<String> {
-    let allowed = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
-    ((1..=64).contains(&text.len()) && text.iter().all(allowed)).then(|| String::from_utf8_lossy(text).into_owned())
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let is_uid = text.len() <= 64 && text.split(|&byte| byte == b'.').all(is_number);
+    is_uid.then(|| String::from_utf8_lossy(text).into_owned())
 }
 
 #[cfg(test)]

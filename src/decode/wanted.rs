@@ -67,6 +67,11 @@ pub(crate) const WANTED: &[Tag] = &[
     tags::PIXEL_PADDING_RANGE_LIMIT,
     tags::RESCALE_INTERCEPT,
     tags::RESCALE_SLOPE,
+    tags::RESCALE_TYPE,
+    tags::LUT_DESCRIPTOR,
+    tags::MODALITY_LUT_TYPE,
+    tags::LUT_DATA,
+    tags::MULTIENERGY_CT_ACQUISITION,
     tags::LOSSY_IMAGE_COMPRESSION,
 ];
 

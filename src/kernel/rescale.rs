@@ -61,6 +61,11 @@ impl Stored for i16 {}
 impl Stored for i32 {}
 
 impl Rescale {
+    /// Stored values that are HU already.
+    pub fn identity() -> Rescale {
+        Rescale { slope: 1.0, intercept: 0.0, rounding: Rounding::HalfUp, padding: None }
+    }
+
     /// Whether every stored value has an integer HU that integer addition finds.
     pub fn is_integer(&self) -> bool {
         self.integer_intercept().is_some()
@@ -95,6 +100,24 @@ impl Rescale {
         Ok(stored.mapv_into_any(of))
     }
 
+    /// The stored values whose HU, rounded, lie below [`LOWEST_HU`].
+    pub fn below_lowest(&self) -> RangeInclusive<i64> {
+        let is_below = |stored: i64| self.rounded(stored) < f64::from(LOWEST_HU);
+        let (least, most) = (i64::from(i32::MIN), i64::from(i32::MAX));
+        // Linear: they are all at one end.
+        let (mut below, mut above) = if self.slope < 0.0 { (most + 1, least - 1) } else { (least - 1, most + 1) };
+        while below.abs_diff(above) > 1 {
+            let middle = below + (above - below) / 2;
+            *(if is_below(middle) { &mut below } else { &mut above }) = middle;
+        }
+        if self.slope < 0.0 { below..=most } else { least..=below }
+    }
+
+    /// The HU of one stored value, not rounded and not clipped.
+    pub fn exact(&self, stored: i64) -> f64 {
+        stored as f64 * self.slope + self.intercept
+    }
+
     /// The exact HU of one stored value, rounded, or [`LOWEST_HU`]; saturated at 32767.
     fn hu(&self, stored: i64) -> i16 {
         match &self.padding {
@@ -104,7 +127,7 @@ impl Rescale {
     }
 
     fn rounded(&self, stored: i64) -> f64 {
-        self.rounding.round(stored as f64 * self.slope + self.intercept)
+        self.rounding.round(self.exact(stored))
     }
 
     fn check_highest<T: Stored>(&self, stored: ArrayView3<'_, T>) -> Result<(), Fault> {
@@ -272,6 +295,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn below_the_lowest_is_every_value_that_rounds_to_less(
+            stored in any::<i32>(), near in -4000i64..4000,
+            slope in prop_oneof![Just(1.0), Just(0.5), Just(-1.0), Just(1e300), Just(-1e-300), -2.0..2.0],
+            intercept in prop_oneof![Just(0.0), Just(-1024.0), Just(-1e300), -5000.0..5000.0],
+            rounding in prop_oneof![Just(Rounding::HalfUp), Just(Rounding::Down), Just(Rounding::Up)],
+        ) {
+            let rescale = rescale(slope, intercept, rounding);
+            let below = rescale.below_lowest();
+            for value in [i64::from(stored), near, i64::from(i32::MIN), i64::from(i32::MAX)] {
+                prop_assert_eq!(below.contains(&value), rescale.rounded(value) < -1024.0, "{}", value);
+            }
+        }
+
         #[test]
         fn padding_is_counted_one_by_one(stored in vec(any::<i32>(), 1..9), wide in any::<(i64, i64)>(), near in any::<(i32, i32)>()) {
             for (first, last) in [wide, (i64::from(near.0), i64::from(near.1))] {

@@ -5,28 +5,49 @@ use std::ops::RangeInclusive;
 use ndarray::{Array2, Array3, Axis};
 
 use super::{Scratch, Stage};
-use crate::attributes::{Attributes, Number};
+use crate::attributes::{Attributes, Number, Units};
 use crate::column::{Column, Kind, Value};
+use crate::kernel::modality_lut::ModalityLut;
+use crate::kernel::plausible::is_plausible;
 use crate::kernel::rescale::{Rescale, Rounding, Stored, count_padding};
 use crate::kernel::window;
 use crate::reason::{Fault, Reason};
 use crate::recipe::{Recipe, Steps, Window};
 use crate::slice::{Pixels, Slice};
 
-static RESCALE_SLOPE: Column =
-    Column::new("rescale_slope", Kind::Float64, "Rescale Slope (0028,1053) as used: HU per stored value.");
-static RESCALE_INTERCEPT: Column =
-    Column::new("rescale_intercept", Kind::Float64, "Rescale Intercept (0028,1052) as used, in HU.");
+static RESCALE_SLOPE: Column = Column::new(
+    "rescale_slope",
+    Kind::Float64,
+    "Rescale Slope (0028,1053) as used: HU per stored value; null where HU come from a Modality LUT.",
+);
+static RESCALE_INTERCEPT: Column = Column::new(
+    "rescale_intercept",
+    Kind::Float64,
+    "Rescale Intercept (0028,1052) as used, in HU; null where HU come from a Modality LUT.",
+);
 static PADDING_PIXELS: Column = Column::required(
     "padding_pixels",
     Kind::Int32,
-    "Pixels whose stored value is in the range of Pixel Padding (0028,0120) and (0028,0121).",
+    "Pixels that hold no tissue and become -1024 HU: those of Pixel Padding (0028,0120) and (0028,0121) where that is \
+     not ignored, and those below -1024 HU. (In seed they are counted only.)",
 );
 /// What was mended in the slice. Closed vocabulary: see [`REPAIRS`].
 pub static REPAIR: Column = Column::new(
     "repair",
-    Kind::Text,
-    "What was mended, joined by + in the order of the steps: rescale_assumed = slope 1 and intercept 0 for lack of both.",
+    Kind::ListText,
+    "What was mended, each word once, in this order; null where nothing was. monochrome1_turned = stored values of \
+     MONOCHROME1 with a slope above 0 were turned before the rescale; rescale_assumed = slope 1 and intercept 0 for lack \
+     of both; hu_assumed = Rescale Type (0028,1054) is US (unspecified) or no term of the standard, or absent in a multi-energy acquisition; \
+     modality_lut = HU from a Modality LUT of type HU, for lack of slope and intercept; modality_lut_ignored = there was \
+     one beside them; padding_ignored = Pixel Padding covers HU between -1000 and 32767 that pixels have, so it was \
+     taken for tissue; below_air = pixels below -1024 HU that Pixel Padding does not cover became -1024.",
+);
+static HU_PLAUSIBLE: Column = Column::required(
+    "hu_plausible",
+    Kind::Bool,
+    "False where the pixels have the shape of CT numbers that were never rescaled (water near 1000, nothing below \
+     -200), or rescaled twice (air near -2000, water near -1000). Judged from every eighth row of slices of 256 rows or \
+     more; a slice is never rejected for it.",
 );
 static WINDOW_CENTER: Column = Column::new(
     "window_center",
@@ -40,12 +61,21 @@ static WINDOW_WIDTH: Column = Column::new(
 );
 
 static COLUMNS: &[&Column] =
-    &[&RESCALE_SLOPE, &RESCALE_INTERCEPT, &PADDING_PIXELS, &REPAIR, &WINDOW_CENTER, &WINDOW_WIDTH];
+    &[&RESCALE_SLOPE, &RESCALE_INTERCEPT, &PADDING_PIXELS, &REPAIR, &HU_PLAUSIBLE, &WINDOW_CENTER, &WINDOW_WIDTH];
 
-/// The words of [`REPAIR`] that this stage sets.
-pub const REPAIRS: &[&str] = &[RESCALE_ASSUMED];
-/// Both rescale attributes are absent: slope 1 and intercept 0 were assumed.
+/// The words of [`REPAIR`], in their order.
+pub const REPAIRS: &[&str] =
+    &[MONOCHROME1_TURNED, RESCALE_ASSUMED, HU_ASSUMED, MODALITY_LUT, MODALITY_LUT_IGNORED, PADDING_IGNORED, BELOW_AIR];
+const MONOCHROME1_TURNED: &str = "monochrome1_turned";
 const RESCALE_ASSUMED: &str = "rescale_assumed";
+const HU_ASSUMED: &str = "hu_assumed";
+const MODALITY_LUT: &str = "modality_lut";
+const MODALITY_LUT_IGNORED: &str = "modality_lut_ignored";
+const PADDING_IGNORED: &str = "padding_ignored";
+const BELOW_AIR: &str = "below_air";
+
+/// HU of air. Padding is at most this, or above all HU: what lies between may be tissue.
+const AIR_HU: f64 = -1000.0;
 
 /// The edges of a window, (low, high) in HU: center - width / 2 and center + width / 2; in the
 /// published order half the width is rounded down.
@@ -80,7 +110,7 @@ impl HuWindow {
         }
     }
 
-    /// Slope, intercept, and whether they are assumed.
+    /// Slope and intercept, and whether they are assumed.
     fn rescale_of(&self, attributes: &Attributes) -> Result<(f64, f64, bool), Fault> {
         let fault = |what: &str| Err(Fault::new(Reason::Rescale, what));
         match (attributes.rescale_slope, attributes.rescale_intercept) {
@@ -95,15 +125,86 @@ impl HuWindow {
         }
     }
 
-    /// Pixels, guide and `padding_pixels` from one plane of stored values.
+    fn map_of(&self, attributes: &Attributes) -> Result<Map, Fault> {
+        if attributes.units == Units::Other {
+            return Err(Fault::new(
+                Reason::NotHounsfield,
+                "Rescale Type or Image Type is not that of Hounsfield units",
+            ));
+        }
+        let mut map = Map { columns: None, rescale: Rescale::identity(), repairs: Vec::new() };
+        if attributes.modality_lut.is_some() {
+            // The Python recipe knows no table.
+            if self.steps == Steps::Published {
+                return Err(Fault::new(
+                    Reason::Rescale,
+                    "a Modality LUT Sequence, expected Rescale Slope and Intercept",
+                ));
+            }
+            map.repairs.push(MODALITY_LUT);
+            return Ok(map);
+        }
+        let (slope, intercept, is_assumed) = self.rescale_of(attributes)?;
+        map.columns = Some((slope, intercept));
+        map.rescale = Rescale { slope, intercept, ..map.rescale };
+        match attributes.turned_about {
+            // The slope turns them itself: as stored they are what it is for.
+            Some(sum) if slope < 0.0 => {
+                map.rescale = Rescale { slope: -slope, intercept: intercept + slope * sum as f64, ..map.rescale };
+            }
+            Some(_) => map.repairs.push(MONOCHROME1_TURNED),
+            None => {}
+        }
+        let is_open = attributes.units == Units::Unspecified;
+        let words =
+            [(is_assumed, RESCALE_ASSUMED), (is_open, HU_ASSUMED), (attributes.has_needless_lut, MODALITY_LUT_IGNORED)];
+        map.repairs.extend(words.iter().filter(|(is, _)| *is).map(|(_, word)| *word));
+        Ok(map)
+    }
+
+    /// Pixels, guide and figures from one plane of stored values.
     fn convert<T: Stored>(
         &self,
         stored: Array3<T>,
         attributes: &Attributes,
-        rescale: Rescale,
+        map: &Map,
         spare: Array2<u16>,
     ) -> Result<Found, Fault> {
-        let padding_pixels = padding_of(attributes).map_or(0, |padding| count_padding(stored.view(), &padding));
+        let declared = attributes.pixel_padding.map(|(first, last)| first..=last);
+        let lut = attributes.modality_lut.as_deref();
+        let padding = declared.clone().filter(|padding| !may_be_tissue(padding, &map.rescale, lut));
+        let is_padding_ignored =
+            padding.is_none() && declared.is_some_and(|declared| count_padding(stored.view(), &declared) > 0);
+        let mut found = Found { is_padding_ignored, ..Found::default() };
+        let Some(lut) = lut else { return self.rescale(stored, map.rescale.clone(), padding, spare, found) };
+        let padded = padding.as_ref().map_or(0, |padding| count_padding(stored.view(), padding));
+        found.padding_pixels = padded;
+        self.rescale(lut.apply(stored, padding.as_ref()), map.rescale.clone(), None, spare, found)
+    }
+
+    fn rescale<T: Stored>(
+        &self,
+        stored: Array3<T>,
+        mut rescale: Rescale,
+        padding: Option<RangeInclusive<i64>>,
+        spare: Array2<u16>,
+        mut found: Found,
+    ) -> Result<Found, Fault> {
+        let count = |range: &RangeInclusive<i64>| count_padding(stored.view(), range);
+        let padded = padding.as_ref().map_or(0, count);
+        let below = rescale.below_lowest();
+        let both = padding
+            .as_ref()
+            .map_or(0, |padding| count(&(*padding.start().max(below.start())..=*padding.end().min(below.end()))));
+        let below_air = count(&below) - both;
+        found.is_below_air = below_air > 0;
+        found.padding_pixels += padded + below_air;
+        rescale.padding = padding;
+        found.is_plausible = is_plausible(stored.view(), &rescale);
+        if self.steps == Steps::Published {
+            // The Python recipe knows nothing of padding, and np.uint8 cuts.
+            rescale = Rescale { padding: None, rounding: Rounding::Down, ..rescale };
+        }
         // The published order windows the exact HU and cuts to an integer later; the guide has to
         // know of the fraction, because 0.3 HU is foreground there.
         let above = match self.steps {
@@ -114,20 +215,54 @@ impl HuWindow {
         };
         let hu = rescale.apply(stored)?;
         let (low, high) = self.guide;
-        let guide = window::guide(above.as_ref().unwrap_or(&hu).index_axis(Axis(0), 0), low, high, spare);
-        Ok(Found { pixels: Pixels::I16(hu), guide, padding_pixels })
+        found.guide = window::guide(above.as_ref().unwrap_or(&hu).index_axis(Axis(0), 0), low, high, spare);
+        found.pixels = Some(Pixels::I16(hu));
+        Ok(found)
+    }
+
+    /// What the slice's repairs are: those of the map, and those of the pixels where they are mended.
+    fn repairs(&self, map: &Map, found: &Found) -> Vec<&'static str> {
+        let mut repairs = map.repairs.clone();
+        if self.steps == Steps::Corrected {
+            let words = [(found.is_padding_ignored, PADDING_IGNORED), (found.is_below_air, BELOW_AIR)];
+            repairs.extend(words.iter().filter(|(is, _)| *is).map(|(_, word)| *word));
+        }
+        repairs
     }
 }
 
-/// What [`HuWindow::convert`] finds.
-struct Found {
-    pixels: Pixels,
-    guide: Array2<u16>,
-    padding_pixels: usize,
+/// How stored values become HU.
+#[derive(Debug)]
+struct Map {
+    /// Slope and intercept as the data set has them; `None`: a table does it.
+    columns: Option<(f64, f64)>,
+    /// What is left to do, or all there is.
+    rescale: Rescale,
+    repairs: Vec<&'static str>,
 }
 
-fn padding_of(attributes: &Attributes) -> Option<RangeInclusive<i64>> {
-    attributes.pixel_padding.map(|(first, last)| first..=last)
+/// What [`HuWindow::convert`] finds.
+#[derive(Debug, Default)]
+struct Found {
+    pixels: Option<Pixels>,
+    guide: Array2<u16>,
+    padding_pixels: usize,
+    is_padding_ignored: bool,
+    is_below_air: bool,
+    is_plausible: bool,
+}
+
+/// Whether a range of padding holds HU that tissue, or metal, may have: then what is of such a value is
+/// no padding, whatever the attribute says. Scanners write 0 there, where 0 is water.
+fn may_be_tissue(padding: &RangeInclusive<i64>, rescale: &Rescale, lut: Option<&ModalityLut>) -> bool {
+    let (a, b) = match lut {
+        Some(lut) => {
+            let (least, most) = lut.extent(padding);
+            (f64::from(least), f64::from(most))
+        }
+        None => (rescale.exact(*padding.start()), rescale.exact(*padding.end())),
+    };
+    a.max(b) > AIR_HU && a.min(b) <= f64::from(i16::MAX)
 }
 
 impl Stage for HuWindow {
@@ -140,36 +275,36 @@ impl Stage for HuWindow {
     }
 
     fn apply(&self, slice: &mut Slice, scratch: &mut Scratch) -> Result<(), Fault> {
-        let (slope, intercept, assumed) = self.rescale_of(&slice.attributes)?;
-        let (rounding, padding) = match self.steps {
-            Steps::Corrected => (Rounding::HalfUp, padding_of(&slice.attributes)),
-            // The Python recipe knows nothing of padding, and np.uint8 cuts.
-            Steps::Published => (Rounding::Down, None),
-        };
-        let rescale = Rescale { slope, intercept, rounding, padding };
+        let map = self.map_of(&slice.attributes)?;
         let (attributes, spare) = (&slice.attributes, std::mem::take(&mut scratch.guide));
         // HU take the place of stored values of the same type.
         let found = match std::mem::replace(&mut slice.pixels, Pixels::U8(Array3::zeros((0, 0, 0)))) {
-            Pixels::U16(stored) if stored.dim().0 == 1 => self.convert(stored, attributes, rescale, spare)?,
-            Pixels::I16(stored) if stored.dim().0 == 1 => self.convert(stored, attributes, rescale, spare)?,
-            Pixels::I32(stored) if stored.dim().0 == 1 => self.convert(stored, attributes, rescale, spare)?,
+            Pixels::U16(stored) if stored.dim().0 == 1 => self.convert(stored, attributes, &map, spare)?,
+            Pixels::I16(stored) if stored.dim().0 == 1 => self.convert(stored, attributes, &map, spare)?,
+            Pixels::I32(stored) if stored.dim().0 == 1 => self.convert(stored, attributes, &map, spare)?,
             other => {
                 let what = format!("pixels are {:?}, expected one plane of stored values", other.dim());
                 return Err(Fault::new(Reason::Internal, what));
             }
         };
-        (slice.pixels, slice.guide, slice.mask) = (found.pixels, found.guide, None);
+        let repairs = self.repairs(&map, &found);
         let facts = &mut slice.facts;
-        facts.set(&RESCALE_SLOPE, slope);
-        facts.set(&RESCALE_INTERCEPT, intercept);
+        facts.set_some(&RESCALE_SLOPE, map.columns.map(|(slope, _)| slope));
+        facts.set_some(&RESCALE_INTERCEPT, map.columns.map(|(_, intercept)| intercept));
         facts.set(&PADDING_PIXELS, found.padding_pixels as i32);
-        if assumed {
-            let repair = match facts.get(REPAIR.name) {
-                Some(Value::Text(earlier)) => format!("{earlier}+{RESCALE_ASSUMED}"),
-                _ => RESCALE_ASSUMED.to_owned(),
+        facts.set(&HU_PLAUSIBLE, found.is_plausible);
+        if !repairs.is_empty() {
+            let repairs = repairs.into_iter().map(str::to_owned);
+            let earlier = match facts.get(REPAIR.name) {
+                Some(Value::ListText(earlier)) => earlier.clone(),
+                _ => Vec::new(),
             };
-            facts.set(&REPAIR, repair);
+            facts.set(&REPAIR, earlier.into_iter().chain(repairs).collect::<Vec<String>>());
         }
+        if let Some(pixels) = found.pixels {
+            slice.pixels = pixels;
+        }
+        (slice.guide, slice.mask) = (found.guide, None);
         if !self.centers.is_empty() {
             facts.set(&WINDOW_CENTER, self.centers.clone());
             facts.set(&WINDOW_WIDTH, self.widths.clone());
@@ -234,6 +369,7 @@ mod tests {
         assert_eq!(fact("rescale_intercept"), Some(Value::Float64(-1024.0)));
         assert_eq!(fact("padding_pixels"), Some(Value::Int32(0)));
         assert_eq!(fact("repair"), None);
+        assert_eq!(fact("hu_plausible"), Some(Value::Bool(true)));
         assert_eq!(fact("window_center"), Some(Value::ListFloat64(vec![40.0])));
         assert_eq!(fact("window_width"), Some(Value::ListFloat64(vec![80.0])));
     }
@@ -249,11 +385,11 @@ mod tests {
 
     #[test]
     fn padding_is_counted_always_and_becomes_air_where_the_recipe_knows_of_it() {
-        let attributes = Attributes { pixel_padding: Some((1100, 1200)), ..ct() };
-        let of = |recipe| run(&recipe, slice_of(stored(&[1099, 1100, 1200, 1201]), attributes.clone())).expect("HU");
+        let attributes = Attributes { pixel_padding: Some((3, 24)), ..ct() };
+        let of = |recipe| run(&recipe, slice_of(stored(&[2, 3, 24, 25]), attributes.clone())).expect("HU");
         let (corrected, published) = (of(Recipe::head()), of(Recipe::seed()));
-        assert_eq!(hu(&corrected), [75, -1024, -1024, 177]);
-        assert_eq!(hu(&published), [75, 76, 176, 177]);
+        assert_eq!(hu(&corrected), [-1022, -1024, -1024, -999]);
+        assert_eq!(hu(&published), [-1022, -1021, -1000, -999]);
         for slice in [corrected, published] {
             assert_eq!(slice.facts.get("padding_pixels"), Some(&Value::Int32(2)));
         }
@@ -264,12 +400,13 @@ mod tests {
         let both = rescaled(Number::Missing, Number::Missing);
         let slice = run(&Recipe::head(), slice_of(stored(&[40]), both.clone())).expect("HU");
         assert_eq!(hu(&slice), [40]);
-        assert_eq!(slice.facts.get("repair"), Some(&Value::Text("rescale_assumed".into())));
+        assert_eq!(slice.facts.get("repair"), Some(&Value::ListText(vec!["rescale_assumed".into()])));
         assert_eq!(slice.facts.get("rescale_slope"), Some(&Value::Float64(1.0)));
         let mut earlier = slice_of(stored(&[40]), both.clone());
-        earlier.facts.set(&REPAIR, "other");
+        earlier.facts.set(&REPAIR, vec!["other".to_owned()]);
         let slice = run(&Recipe::head(), earlier).expect("HU");
-        assert_eq!(slice.facts.get("repair"), Some(&Value::Text("other+rescale_assumed".into())));
+        let words = ["other", "rescale_assumed"].map(str::to_owned).to_vec();
+        assert_eq!(slice.facts.get("repair"), Some(&Value::ListText(words)));
         let fault = run(&Recipe::seed(), slice_of(stored(&[40]), both)).map(|_| ()).expect_err("Python raises");
         assert_eq!(fault.reason, Reason::Rescale);
     }

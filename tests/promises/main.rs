@@ -13,6 +13,7 @@ mod damage;
 mod decode_real;
 mod equivalence;
 mod hostile;
+mod hu_truth;
 mod line;
 mod made;
 mod memory;

@@ -6,6 +6,7 @@
 use super::failed;
 use crate::reason::Fault;
 
+const SIZ: u8 = 0x51;
 pub(super) const SOT: u8 = 0x90;
 pub(super) const SOD: u8 = 0x93;
 const COD: u8 = 0x52;
@@ -186,6 +187,7 @@ impl Parameters {
                 Ok(())
             }
             (POC, changes) => self.changes(changes),
+            (SIZ, _) => Err(failed("a second size segment")),
             (PPM | PPT, _) => Err(failed("packet headers apart from their packets are not taken")),
             (COD | COC | QCC | RGN, _) => Err(failed(format!("a segment of marker FF{marker:02X} is wrong"))),
             _ => Ok(()),

@@ -278,7 +278,7 @@ fn jpeg_ls(table: &mut Table) {
         ("a largest value of 16 bits", preset([65535, 3, 7, 21, 64])),
         ("a mapping table", [&LS[..15], &[0xFF, 0xF8, 0, 6, 2, 1, 1, 1], &LS[15..]].concat()),
         ("preset parameters cut", [&LS[..15], &[0xFF, 0xF8, 0, 5, 1, 0, 0], &LS[15..]].concat()),
-        ("restarts", [&LS[..15], &[0xFF, 0xDD, 0, 4, 0, 4], &LS[15..]].concat()),
+        ("restarts without markers", [&LS[..15], &[0xFF, 0xDD, 0, 4, 0, 2], &LS[15..]].concat()),
         ("zeros for pixels", [&LS[..25], &[0; 500]].concat()),
         ("nothing for pixels", LS[..25].to_vec()),
         ("cut", LS[..40].to_vec()),

@@ -55,11 +55,8 @@ fn seeds() -> Vec<Seed> {
     let sound = Draft::new("2.25.1", Encoding::Explicit);
     let packed = |syntax, frame: &[u8]| seed(form(sound.clone(), syntax).frame(syntax, frame));
     let (rle, private) = (rle(), element(PRIVATE, "SQ", &element(ITEM, "", &element(PRIVATE, "LO", b"abcd"))));
-    let group = element(
-        tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
-        "SQ",
-        &element(ITEM, "", &element(tags::RESCALE_SLOPE, "DS", b"2 ")),
-    );
+    let rescale = [element(tags::RESCALE_INTERCEPT, "DS", b"-9"), element(tags::RESCALE_SLOPE, "DS", b"2 ")].concat();
+    let group = element(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, "SQ", &element(ITEM, "", &rescale));
     let groups = element(ITEM, "", &group).repeat(2);
     let two = |draft: Draft| draft.text(tags::NUMBER_OF_FRAMES, "IS", "2");
     let mut seeds = vec![

@@ -195,11 +195,8 @@ fn wavelets(table: &mut Table) {
     put("a component of quantization that is not there", failed, &inserted(&sound, 0x5D, &[7, 0x40, 0x60]));
     put("a region of shift 255", failed, &inserted(&sound, 0x5E, &[0, 0, 255]));
     put("packed headers", failed, &inserted(&sound, 0x60, &[0, 0, 0, 0, 9, 1, 2]));
-    // What is there decodes as before; layers that are not there would have made it no better.
-    for (name, at, change) in [("65535 layers", 6, &[255, 255][..]), ("fewer steps than bands", 9, &[5])] {
-        let frame = with(&sound, 0x52, at, change);
-        table.row(&format!("J2K: {name}"), |draft| picture(draft, 12).frame(J2K_UID, &frame));
-    }
+    put("65535 layers", failed, &with(&sound, 0x52, 6, &[255, 255]));
+    put("fewer steps than bands", failed, &with(&sound, 0x52, 9, &[5]));
     let comments = super::bombs::segment(0x64, &[0; 10]).repeat(50_000);
     let at = find(&sound, 0x90);
     table.row("J2K: 50,000 comments", |draft| {
@@ -215,7 +212,9 @@ fn wavelets(table: &mut Table) {
         picture(draft, 16).size(4096, 4096).frame(J2K_UID, &frame)
     });
     let layers = with(&large, 0x52, 6, &[255, 255]);
-    table.row("J2K: 65535 layers of 4096 by 4096", |draft| picture(draft, 16).size(4096, 4096).frame(J2K_UID, &layers));
+    table.slice("J2K: 65535 layers of 4096 by 4096", failed, |draft| {
+        picture(draft, 16).size(4096, 4096).frame(J2K_UID, &layers)
+    });
 }
 
 /// The codestream with one more segment in front of its first tile-part.
