@@ -65,6 +65,14 @@ def lossy(what, bits, is_signed, frame, decoded, tolerance):
 # --- run lengths, deflate, nothing at all
 
 
+def rle_frame(values, bits):
+    """Packed by pylibjpeg, cells sign extended."""
+    rows, columns = values.shape
+    size = cells(values, bits).dtype.itemsize * 8
+    form = {"rows": rows, "columns": columns, "samples_per_pixel": 1, "bits_allocated": size}
+    return bytes(rle.encode_pixel_data(cells(values, size).tobytes(), byteorder="<", **form))
+
+
 def rle_frames():
     """Signed cells once with zeros above Bits Stored, once sign extended."""
     for bits, sign, values in images(bits=(*BITS, 32)):
@@ -72,11 +80,9 @@ def rle_frames():
         rows, columns = values.shape
         raw = cells(values, bits)
         size = raw.dtype.itemsize * 8
-        form = {"rows": rows, "columns": columns, "samples_per_pixel": 1, "bits_allocated": size}
-        extended = cells(values, size).tobytes()
-        frame = rle.encode_pixel_data(extended, byteorder="<", **form)
-        yield Coded(f"pylibjpeg {values.shape}", bits, sign, bytes(frame), values)
+        yield Coded(f"pylibjpeg {values.shape}", bits, sign, rle_frame(values, bits), values)
         if size < 32:
+            form = {"rows": rows, "columns": columns, "samples_per_pixel": 1, "bits_allocated": size}
             form |= {"bits_stored": size, "pixel_representation": 0, "photometric_interpretation": "MONOCHROME2"}
             frame = get_encoder(RLELossless).encode(raw, encoding_plugin="pydicom", number_of_frames=1, **form)
             yield Coded(f"pydicom {values.shape}", bits, sign, frame, values)
@@ -150,11 +156,15 @@ def jpeg_progressive():
         yield lossy(f"libjpeg's script {what}", 8, False, frame, imagecodecs.jpeg8_decode(frame), 1)
 
 
+def jpeg_lossless_frame(raw, bits, predictor):
+    return bytes(imagecodecs.jpeg8_encode(raw, lossless=True, predictor=predictor, bitspersample=bits))
+
+
 def jpeg_lossless(predictors):
     for bits, sign, values in images():
         raw = cells(values, bits)
         for predictor in predictors:
-            frame = imagecodecs.jpeg8_encode(raw, lossless=True, predictor=predictor, bitspersample=bits)
+            frame = jpeg_lossless_frame(raw, bits, predictor)
             what = f"predictor {predictor} {raw.shape}"
             yield lossless(what, bits, sign, values, frame, imagecodecs.jpeg8_decode(frame))
         if 6 in predictors and min(raw.shape) > 1:
@@ -163,7 +173,7 @@ def jpeg_lossless(predictors):
         if sign and 8 < bits < 16:
             # as encoders write that do not look at Bits Stored: sign extended to 16 bits
             raw = cells(values, 16)
-            frame = imagecodecs.jpeg8_encode(raw, lossless=True, predictor=predictors[0], bitspersample=16)
+            frame = jpeg_lossless_frame(raw, 16, predictors[0])
             yield lossless("16 bit samples", bits, sign, values, frame, imagecodecs.jpeg8_decode(frame))
 
 

@@ -14,7 +14,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 
 from conftest import ROOT, run, stored_values
-from gdcm_values import gdcm_values
+from gdcm_child import gdcm_values
 
 DATA = ROOT.parent / "shared" / "data"
 FILES = sorted(path for folder in ("syntax", "hard") for path in (DATA / folder).rglob("*") if path.is_file())

@@ -4,6 +4,7 @@ Files are made here with encoders of other projects, of every number of bits and
 that archives hold. The table that comes of it is the README's; DCMSHARD_WRITE_TABLE=1 (`make table`) writes it.
 """
 
+import itertools
 import os
 
 import numpy as np
@@ -14,11 +15,14 @@ import encoded
 from conftest import ROOT, stored_values
 from dicom_file import DEFLATED, END, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, ROOT_UID
 from dicom_file import cells, ct, encapsulated, image, item
+from gdcm_child import gdcm_transcode
 
 README = ROOT / "README.md"
 MARKERS = ("<!-- syntaxes -->\n", "<!-- /syntaxes -->\n")
-OWN, FLATE, JXL = "own", "`flate2`", "`jxl-oxide`"
-J2K = "`openjp2`"
+MANIFEST = (ROOT / "Cargo.toml").read_text()
+OWN, FLATE = "own", "`flate2`"
+JXL = "`jxl-oxide`" if "jxl-oxide" in MANIFEST else "`jxl`"
+J2K = "`openjp2`" if "openjp2" in MANIFEST else OWN
 
 ENCAPSULATED = {
     ".1.98": ("Encapsulated uncompressed", OWN, encoded.raw_frames),
@@ -117,7 +121,7 @@ def fragment_files():
     """(syntax, what is in it, options of the file): how frames can lie in fragments."""
     values = np.stack([image(12, True, 33, 17, seed) for seed in range(3)])
     encoders = {
-        ".4.70": lambda v: bytes(encoded.imagecodecs.jpeg8_encode(cells(v, 12), lossless=True, bitspersample=12)),
+        ".4.70": lambda v: encoded.jpeg_lossless_frame(cells(v, 12), 12, 1),
         ".4.80": lambda v: encoded.jpeg_ls_frame(cells(v, 12), 12)[0],
         ".4.90": lambda v: encoded.j2k(encoded.samples(v, 12), 12)[0],
     }
@@ -168,6 +172,32 @@ def encoded_files():
         yield syntax, encoded.Coded("", 8, False, encapsulated([frame]), values), {}
 
 
+GDCM = {
+    EXPLICIT_BE: "ExplicitVRBigEndian",
+    DEFLATED: "DeflatedExplicitVRLittleEndian",
+    ".5": "RLELossless",
+    ".4.57": "JPEGLosslessProcess14",
+    ".4.70": "JPEGLosslessProcess14_1",
+    ".4.80": "JPEGLSLossless",
+    ".4.90": "JPEG2000Lossless",
+}
+
+
+def gdcm_files(folder):
+    """(syntax, what is in it, path): whole files that GDCM wrote."""
+    made, triples = [], []
+    for bits, is_signed in itertools.product((8, 12, 16), (False, True)):
+        values = image(bits, is_signed)
+        source = folder / f"{bits}-{is_signed}.dcm"
+        ct(source, EXPLICIT_LE, cells(values, bits).tobytes(), (1, *values.shape), bits, is_signed)
+        for syntax, name in GDCM.items():
+            target = folder / f"{bits}-{is_signed}-{name}.dcm"
+            triples.append((source, name, target))
+            made.append((syntax, encoded.Coded("written by GDCM", bits, is_signed, b"", values), target))
+    gdcm_transcode(triples)
+    return made
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """Of every syntax what was found in each of its files. All files go through the program at once."""
@@ -179,6 +209,9 @@ def found(tmp_path_factory):
             ct(path, syntax, coded.frame, frame.values.shape, coded.bits, coded.is_signed, **options)
             paths.append(path)
             every.append(frame)
+    for syntax, coded, path in gdcm_files(folder):
+        paths.append(path)
+        every.append(Found(syntax, coded))
     for frame, values in zip(every, stored_values(paths), strict=True):
         frame.found = values
     return {syntax: [frame for frame in every if frame.syntax == syntax] for syntax in NAMES}
@@ -195,6 +228,15 @@ def test_a_syntax_without_a_decoder_is_named(syntax, found):
     (frame,) = found[syntax]
     assert isinstance(frame.found, str) and frame.found.startswith("transfer_syntax: "), frame.found
     assert ROOT_UID + syntax in frame.found
+
+
+def test_compressed_samples_of_more_than_16_bits_are_refused(tmp_path):
+    values = image(20, False)
+    frame, _ = encoded.j2k(values.astype(np.uint32), 20)
+    path = tmp_path / "20-bits.dcm"
+    ct(path, ".4.90", encapsulated([frame]), (1, *values.shape), 20, False)
+    (fault,) = stored_values([path])
+    assert isinstance(fault, str) and fault.startswith("pixel_format: ")
 
 
 # --- the table
