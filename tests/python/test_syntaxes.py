@@ -89,7 +89,7 @@ def native_files():
         for coded in encoded.raw_frames(lambda frame: frame):
             raw = cells(coded.values, coded.bits)
             content = raw.astype(raw.dtype.newbyteorder(order)).tobytes()
-            vr = b"OB" if coded.bits <= 8 else b"OW"
+            vr = "OB" if coded.bits <= 8 else "OW"
             if syntax == EXPLICIT_BE and coded.bits == 32:
                 # in words: of each value the low word comes first, the high byte of each word first (PS3.5 A.3)
                 content = raw.astype("<u4").view("<u2").astype(">u2").tobytes()
@@ -97,7 +97,7 @@ def native_files():
             if syntax == EXPLICIT_BE and coded.bits <= 8:
                 words = (content + b"\0" * (len(content) % 2))
                 swapped = np.frombuffer(words, "<u2").astype(">u2").tobytes()
-                yield syntax, coded._replace(what=f"OW {coded.what}", frame=swapped), {"vr": b"OW"}
+                yield syntax, coded._replace(what=f"OW {coded.what}", frame=swapped), {"vr": "OW"}
             if 8 < coded.bits < 16:
                 for what, raw, options in overlays(coded.values, coded.bits):
                     content = raw.astype(raw.dtype.newbyteorder(order)).tobytes()
@@ -128,11 +128,10 @@ def fragment_files():
     for syntax, encode in encoders.items():
         frames = [encode(frame) for frame in values]
         items, offsets, lengths = encapsulate_extended(frames)
-        table = {"ExtendedOffsetTable": offsets, "ExtendedOffsetTableLengths": lengths}
         forms = [
             ("a fragment a frame, full table", encapsulate(frames) + END, {}),
             ("a fragment a frame, empty table", encapsulate(frames, has_bot=False) + END, {}),
-            ("a fragment a frame, extended table", items + END, {"attributes": table}),
+            ("a fragment a frame, extended table", items + END, {"offsets": (offsets, lengths)}),
             ("four fragments a frame, full table", encapsulate(frames, fragments_per_frame=4) + END, {}),
         ]
         for what, items, options in forms:
