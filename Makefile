@@ -3,7 +3,8 @@
 #   make demo    build, draw an archive, convert it, read it back
 #   make test    every test; makes a private Python environment in .venv
 #
-# Also: lint, fuzz, schemas, pictures, clean-demo. Nothing is installed outside this folder and cargo's.
+# Also: lint, fuzz, schemas, table, pictures, bench-decode, clean-demo. Nothing is installed outside this
+# folder and cargo's.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,11 +14,13 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= python3
 CARGO ?= cargo
-DCMSHARD := "$(or $(CARGO_TARGET_DIR),target)/release/dcmshard"
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DCMSHARD := "$(TARGET)/release/dcmshard"
+STORED_VALUES := "$(TARGET)/release/examples/stored_values"
 # never the scripts of .venv/bin: their first lines do not survive a path with a space
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: help build demo test lint schemas pictures clean-demo fuzz fuzz-build
+.PHONY: help build demo test lint schemas table pictures bench-decode clean-demo fuzz fuzz-build
 
 help:
 	@awk '!/^#/ {exit} {sub(/^# ?/, ""); print}' Makefile
@@ -49,6 +52,7 @@ test: build .venv/test.stamp
 	@$(CARGO) test --release --locked
 	@$(CARGO) run --release --locked --quiet --example one_file >/dev/null
 	@$(CARGO) run --release --locked --quiet --example own_stage >/dev/null
+	@$(CARGO) build --release --locked --quiet --example stored_values
 	@$(VENV_PYTHON) -m pytest tests/python -q -rs
 	@[ -d ../shared/data ] || echo "skipped: all that needs real DICOM: ../shared/data is not here (Rust: decode_real, real_heads)"
 
@@ -90,11 +94,23 @@ fuzz: fuzz-build
 schemas: build
 	@$(DCMSHARD) schema --write .
 
+# the README's table of transfer syntaxes
+table: build .venv/test.stamp
+	@$(CARGO) build --release --locked --quiet --example stored_values
+	@DCMSHARD_WRITE_TABLE=1 $(VENV_PYTHON) -m pytest tests/python/test_syntaxes.py -q
+
 pictures: build .venv/test.stamp
 	@rm -rf demo/pictures && mkdir -p demo/pictures docs
 	@$(DCMSHARD) phantom demo/pictures/archive --heads 3 --slices 16
 	@$(DCMSHARD) convert demo/pictures/archive --out demo/pictures/shards --set privacy=uids
 	@$(VENV_PYTHON) docs/before_and_after.py demo/pictures/archive demo/pictures/shards docs/before-after.png
+
+# --- benches
+
+# one process at a time, and of that one thread; arguments: ONLY="jpeg-ls .4.90"
+bench-decode: build .venv/test.stamp
+	@$(CARGO) build --release --locked --quiet --example stored_values
+	@$(VENV_PYTHON) bench/decode.py $(STORED_VALUES) $(DCMSHARD) $(ONLY)
 
 # --- the private Python environment; a stamp is newer than what it was made from, or is made again
 

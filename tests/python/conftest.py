@@ -1,19 +1,23 @@
 """Fixtures: the built program, and archives and shards made with it. Everything lies in a temporary folder."""
 
+import io
 import json
 import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+
+
 def program():
     """The binary: $DCMSHARD_BIN, or what `cargo build --release` left."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return os.environ.get("DCMSHARD_BIN") or str(target / "release" / "dcmshard")
+    return os.environ.get("DCMSHARD_BIN") or str(RELEASE / "dcmshard")
 
 
 def run(*arguments):
@@ -21,6 +25,22 @@ def run(*arguments):
     done = subprocess.run([program(), *map(str, arguments)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"exit {done.returncode}: {arguments}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def stored_values(paths):
+    """What the example of this name finds in each file: an array (frame, row, column), or "reason: detail"."""
+    paths = [str(path) for path in paths]
+    done = subprocess.run([RELEASE / "examples" / "stored_values", *paths], capture_output=True, check=True)
+    out, found = io.BytesIO(done.stdout), [[] for _ in paths]
+    for line in iter(out.readline, b""):
+        head = json.loads(line)
+        if "reason" in head:
+            found[head["file"]] = f"{head['reason']}: {head['detail']} (frame {head['frame']})"
+        else:
+            count = int(np.prod(head["shape"]))
+            values = np.frombuffer(out.read(count * int(head["dtype"][2:])), head["dtype"])
+            found[head["file"]].append(values.reshape(head["shape"]))
+    return [frames if isinstance(frames, str) else np.stack(frames) for frames in found]
 
 
 class Archive:
