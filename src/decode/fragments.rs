@@ -176,8 +176,8 @@ impl Fragments {
         Ok(self.by_offsets(bytes.as_chunks().0.iter().map(|at| u64::from(u32::from_le_bytes(*at))), base))
     }
 
-    /// `None` where an offset is not that of a fragment, or not behind the one before. Behind the last
-    /// fragment of a cut input there may be more.
+    /// `None` where an offset is not that of a fragment, or not behind the one before. Frames that the table
+    /// puts behind the last fragment are missing, the others not.
     fn by_offsets(&self, offsets: impl Iterator<Item = u64>, base: u64) -> Option<Vec<usize>> {
         let end = self.fragments.last().map_or(base, Fragment::end) + 8;
         let mut first: Vec<usize> = Vec::new();
@@ -192,8 +192,8 @@ impl Fragments {
             match self.fragments.binary_search_by_key(&at, |fragment| fragment.offset) {
                 Ok(index) => first.push(index),
                 // So the frame before is whole, and this one has no fragment.
-                Err(behind) if !self.is_ended && at == end => first.push(behind),
-                Err(_) if !self.is_ended && at > end => {}
+                Err(behind) if at == end => first.push(behind),
+                Err(_) if at > end => {}
                 Err(_) => return None,
             }
         }
@@ -242,8 +242,7 @@ impl Fragments {
             return Err(missing());
         }
         match self.fragments.get(start..next.unwrap_or(self.fragments.len())) {
-            Some(fragments) if fragments.iter().any(|fragment| fragment.length > 0) => Ok(fragments),
-            Some([_, ..]) => Err(Fault::new(Reason::FrameMissing, "the frame's fragments are empty")),
+            Some(fragments) if !fragments.is_empty() => Ok(fragments),
             _ => Err(missing()),
         }
     }
@@ -331,7 +330,7 @@ mod tests {
         let parted = |offsets: &[u64]| frames(&sequence(&basic(offsets), &[b"a1", b"b1", b"b2"]), 2, Starts::OneEach);
         assert_eq!(parted(&[0, 10]), whole(&[b"a1", b"b1b2"]));
         assert_eq!(parted(&[0, 20]), whole(&[b"a1b1", b"b2"]));
-        for wrong in [&[][..], &[0], &[0, 0], &[10, 0], &[10, 20], &[0, 11], &[0, 30], &[0, 1 << 31], &[0, 10, 20]] {
+        for wrong in [&[][..], &[0], &[0, 0], &[10, 0], &[10, 20], &[0, 11], &[0, 10, 20]] {
             assert_eq!(parted(wrong), Err(Reason::MalformedHeader), "{wrong:?}");
         }
     }
@@ -408,9 +407,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_fragment_is_a_frame_that_is_missing() {
+    fn an_empty_fragment_is_a_frame_without_bytes() {
         let found = frames(&sequence(&[], &[A, b"", B]), 3, JPEG).expect("one each");
-        assert_eq!(found, [Ok(A.to_vec()), Err(Reason::FrameMissing), Ok(B.to_vec())]);
+        assert_eq!(found, [Ok(A.to_vec()), Ok(vec![]), Ok(B.to_vec())]);
         assert_eq!(frames(&sequence(&[], &[]), 1, JPEG), Ok(vec![Err(Reason::FrameMissing)]));
     }
 
