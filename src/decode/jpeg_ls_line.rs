@@ -290,7 +290,7 @@ impl Constants {
             let behind = bits.window() << 1 << zeros;
             bits.consume(zeros + 1 + order);
             // Two shifts: there may be no bits behind the zeros, and none is 64 of them.
-            return Ok((zeros << (order % 32)) as i32 | (behind >> 1 >> (63 ^ order % 64)) as i32);
+            return Ok((zeros << (order % 32)) as i32 | (behind >> 1 >> (63 ^ (order % 64))) as i32);
         }
         if zeros > most {
             return Err(failed("a code is longer than its limit"));
