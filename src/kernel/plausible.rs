@@ -12,7 +12,7 @@ const LOWEST: i32 = -2210;
 const HIGHEST: i32 = 1250;
 const BINS: usize = ((HIGHEST - LOWEST) / BIN_HU + 1) as usize;
 
-/// From so many rows on, every eighth is looked at.
+/// From so many rows on, every sixteenth is looked at.
 const MANY_ROWS: usize = 256;
 
 /// Whether the pixels of a slice can be HU: false where they have the shape that CT numbers take when
@@ -39,16 +39,16 @@ impl Histogram {
     fn of<T: Stored>(stored: ArrayView3<'_, T>, rescale: &Rescale) -> Histogram {
         let mut bins = [0; BINS];
         let mut total = 0;
-        let step = if stored.dim().1 >= MANY_ROWS { 8 } else { 1 };
+        let step = if stored.dim().1 >= MANY_ROWS { 16 } else { 1 };
         for row in stored.rows().into_iter().step_by(step) {
             for &value in row {
                 let value = i64::from(value.into());
                 if rescale.padding.as_ref().is_some_and(|padding| padding.contains(&value)) {
                     continue;
                 }
-                // The cast saturates.
-                let hu = (rescale.exact(value).floor() as i32).clamp(LOWEST, HIGHEST);
-                if let Some(bin) = bins.get_mut(((hu - LOWEST) / BIN_HU) as usize) {
+                // From 0 on, a cast is the floor, and needs no call of one.
+                let place = (rescale.exact(value) - f64::from(LOWEST)) / f64::from(BIN_HU);
+                if let Some(bin) = bins.get_mut(place.clamp(0.0, (BINS - 1) as f64) as usize) {
                     *bin += 1;
                     total += 1;
                 }

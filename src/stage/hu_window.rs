@@ -46,7 +46,7 @@ static HU_PLAUSIBLE: Column = Column::required(
     "hu_plausible",
     Kind::Bool,
     "False where the pixels have the shape of CT numbers that were never rescaled (water near 1000, nothing below \
-     -200), or rescaled twice (air near -2000, water near -1000). Judged from every eighth row of slices of 256 rows or \
+     -200), or rescaled twice (air near -2000, water near -1000). Judged from every sixteenth row of slices of 256 rows or \
      more; a slice is never rejected for it.",
 );
 static WINDOW_CENTER: Column = Column::new(
