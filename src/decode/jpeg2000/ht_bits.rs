@@ -203,3 +203,91 @@ impl<'a> Runs<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The bits one by one, first read first; `bits_of` gives how many bits a byte has after the one before.
+    fn plain(bytes: impl Iterator<Item = u8>, before: u8, bits_of: impl Fn(u8, u8) -> u32) -> Vec<u8> {
+        let mut before = before;
+        let mut bits = Vec::new();
+        for byte in bytes {
+            bits.extend((0..bits_of(before, byte)).map(|bit| byte >> bit & 1));
+            before = byte;
+        }
+        bits
+    }
+
+    fn number(bits: &[u8]) -> u32 {
+        bits.iter().rev().fold(0, |number, &bit| number << 1 | u32::from(bit))
+    }
+
+    fn byte() -> impl Strategy<Value = u8> {
+        prop_oneof![any::<u8>(), Just(0xFF), Just(0x7F), Just(0x90)]
+    }
+
+    /// Bytes of which none breaks the rule that a byte after one of ones is at most 0x7F.
+    fn legal(bytes: &[u8]) -> Vec<u8> {
+        let mut before = 0;
+        let mask = |&byte: &u8| {
+            before = if before == 0xFF { byte & 0x7F } else { byte };
+            before
+        };
+        bytes.iter().map(mask).collect()
+    }
+
+    #[test]
+    fn runs_of_events() {
+        // 1: a run of one 0; again, twice; then state 3, 0 and one bit 1: a run of one 0 and a 1.
+        let mut runs = Runs::new(&[0b1110_1000, 0, 0, 0]);
+        let events: Vec<bool> = (0..5).map(|_| runs.event()).collect();
+        assert_eq!(events, [false, false, false, false, true]);
+    }
+
+    proptest! {
+        #[test]
+        fn forward_bits_agree_with_the_plain_ones(
+            bytes in proptest::collection::vec(byte(), 0..40), lengths in proptest::collection::vec(0u32..=32, 1..20),
+        ) {
+            let bytes = legal(&bytes);
+            let stuffed = |before, _| if before == 0xFF { 7 } else { 8 };
+            let mut expected = plain(bytes.iter().copied(), 0, stuffed);
+            expected.resize(expected.len().max(32 * 21), 0);
+            let (mut bits, mut at) = (Forward::new(&bytes, 0), 0);
+            for length in lengths {
+                let found = u64::from(bits.peek()) & ((1 << length) - 1);
+                bits.skip(length);
+                prop_assert_eq!(found as u32, number(&expected[at..at + length as usize]));
+                at += length as usize;
+            }
+        }
+
+        #[test]
+        fn backward_bits_agree_with_the_plain_ones(
+            bytes in proptest::collection::vec(byte(), 0..40), lengths in proptest::collection::vec(0u32..=32, 1..20),
+        ) {
+            // A byte of which the rule takes the top bit away has none.
+            let mut before = 0xFF;
+            let mut bytes: Vec<u8> = bytes;
+            for byte in bytes.iter_mut().rev() {
+                if before > 0x8F && *byte & 0x7F == 0x7F {
+                    *byte = 0x7F;
+                }
+                before = *byte;
+            }
+            let stuffed = |before, byte: u8| if before > 0x8F && byte & 0x7F == 0x7F { 7 } else { 8 };
+            let mut expected = plain(bytes.iter().rev().copied(), 0xFF, stuffed);
+            expected.resize(expected.len().max(32 * 21), 0);
+            let (mut bits, mut at) = (Backward::of_refinement(&bytes), 0);
+            for length in lengths {
+                let found = u64::from(bits.peek()) & ((1 << length) - 1);
+                bits.skip(length);
+                prop_assert_eq!(found as u32, number(&expected[at..at + length as usize]));
+                at += length as usize;
+            }
+        }
+    }
+}

@@ -208,3 +208,127 @@ impl Symbols for Raw<'_> {
         self.bit()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The encoder of T.800 C.2, step by step, with one flush at the end.
+    struct Encoder {
+        a: u32,
+        c: u32,
+        left: u32,
+        /// The first byte is none.
+        bytes: Vec<u8>,
+        /// Index into table C.2 and more probable symbol.
+        states: [(usize, bool); 19],
+    }
+
+    impl Encoder {
+        fn code(&mut self, context: usize, bit: bool) {
+            let (state, mps) = self.states[context];
+            let (probability, after_mps, after_lps, switches) = STATES[state];
+            let probability = u32::from(probability);
+            self.a -= probability;
+            if bit == mps {
+                if self.a & 0x8000 != 0 {
+                    self.c += probability;
+                    return;
+                }
+                if self.a < probability {
+                    self.a = probability
+                } else {
+                    self.c += probability
+                }
+                self.states[context] = (after_mps.into(), mps);
+            } else {
+                if self.a < probability {
+                    self.c += probability
+                } else {
+                    self.a = probability
+                }
+                self.states[context] = (after_lps.into(), mps ^ switches);
+            }
+            while self.a & 0x8000 == 0 {
+                self.a <<= 1;
+                self.c <<= 1;
+                self.left -= 1;
+                if self.left == 0 {
+                    self.byte_out();
+                }
+            }
+        }
+
+        fn byte_out(&mut self) {
+            let last = self.bytes.last_mut().expect("a byte");
+            if *last != 0xFF && self.c & 0x800_0000 != 0 {
+                *last += 1;
+                self.c &= 0x7FF_FFFF;
+            }
+            let (shift, left) = if *last == 0xFF { (20, 7) } else { (19, 8) };
+            self.bytes.push((self.c >> shift) as u8);
+            self.c &= (1 << shift) - 1;
+            self.left = left;
+        }
+
+        fn flushed(mut self) -> Vec<u8> {
+            let most = self.c + self.a;
+            self.c |= 0xFFFF;
+            if self.c >= most {
+                self.c -= 0x8000;
+            }
+            for _ in 0..2 {
+                self.c <<= self.left;
+                self.byte_out();
+            }
+            self.bytes.split_off(1)
+        }
+    }
+
+    fn encoder() -> Encoder {
+        let mut states = [(0, false); 19];
+        (states[0], states[usize::from(RUN)], states[usize::from(UNIFORM)]) = ((4, false), (3, false), (46, false));
+        Encoder { a: 0x8000, c: 0, left: 12, bytes: vec![0], states }
+    }
+
+    #[test]
+    fn the_test_sequence_of_t_88() {
+        // T.88 H.2: one context that starts in state 0.
+        let coded = [
+            0x84, 0xC7, 0x3B, 0xFC, 0xE1, 0xA1, 0x43, 0x04, 0x02, 0x20, 0x00, 0x00, 0x41, 0x0D, 0xBB, 0x86, 0xF4, 0x31,
+            0x7F, 0xFF, 0x88, 0xFF, 0x37, 0x47, 0x1A, 0xDB, 0x6A, 0xDF, 0xFF, 0xAC,
+        ];
+        let plain = [
+            0x00, 0x02, 0x00, 0x51, 0x00, 0x00, 0x00, 0xC0, 0x03, 0x52, 0x87, 0x2A, 0xAA, 0xAA, 0xAA, 0xAA, 0x82, 0xC0,
+            0x20, 0x00, 0xFC, 0xD7, 0x9E, 0xF6, 0xBF, 0x7F, 0xED, 0x90, 0x4F, 0x46, 0xA3, 0xBF,
+        ];
+        let (mut mq, mut contexts) = (Mq::new(&coded), initial_contexts());
+        let decoded = plain.map(|_| (0..8).fold(0, |byte, _| byte << 1 | mq.symbol(&mut contexts, 1)));
+        assert_eq!(decoded, plain);
+    }
+
+    #[test]
+    fn raw_bits_after_a_byte_of_ones_are_seven() {
+        let mut raw = Raw::new(&[0xFF, 0b0101_0101, 0x80]);
+        let mut bits = || (0..8).fold(0, |byte, _| byte << 1 | raw.bit());
+        assert_eq!([bits(), bits(), bits()], [0xFF, 0b1010_1011, 0b0000_0001]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_coded_is_decoded(
+            decisions in proptest::collection::vec((0u8..19, 0u8..10), 0..3_000), rare in 0u8..10,
+        ) {
+            let decisions: Vec<(u8, bool)> = decisions.iter().map(|&(context, bit)| (context, bit < rare)).collect();
+            let mut encoder = encoder();
+            decisions.iter().for_each(|&(context, bit)| encoder.code(context.into(), bit));
+            let bytes = encoder.flushed();
+            let (mut mq, mut contexts) = (Mq::new(&bytes), initial_contexts());
+            for (context, bit) in decisions {
+                prop_assert_eq!(mq.symbol(&mut contexts, context), u32::from(bit));
+            }
+        }
+    }
+}

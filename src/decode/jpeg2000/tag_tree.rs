@@ -71,3 +71,82 @@ pub(super) fn is_below(
     }
     Ok(is_known && least < limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The bits of an encoder: for each leaf in turn, what tells whether its value is below `limit`.
+    fn coded(values: &[u16], (wide, high): (u32, u32), limits: &[u16]) -> Vec<u8> {
+        let mut trees = vec![((wide, high), values.to_vec())];
+        while let Some(&((wide, high), ref below)) = trees.last()
+            && (wide, high) != (1, 1)
+        {
+            let (half, rows) = (wide.div_ceil(2), high.div_ceil(2));
+            let mut above = vec![u16::MAX; (half * rows) as usize];
+            for (at, &value) in (0u32..).zip(below) {
+                let to = &mut above[(at / wide / 2 * half + at % wide / 2) as usize];
+                *to = (*to).min(value);
+            }
+            trees.push(((half, rows), above));
+        }
+        let mut told: Vec<Vec<(u16, bool)>> = trees.iter().map(|(_, tree)| vec![(0, false); tree.len()]).collect();
+        let mut bits = Vec::new();
+        for (leaf, &limit) in (0u32..).zip(limits) {
+            let mut least = 0;
+            for level in (0..trees.len()).rev() {
+                let ((width, _), tree) = &trees[level];
+                let at = (((leaf / wide) >> level) * width + ((leaf % wide) >> level)) as usize;
+                let (known, is_known) = &mut told[level][at];
+                *known = (*known).max(least);
+                while !*is_known && *known < limit {
+                    *is_known = tree[at] == *known;
+                    *known += u16::from(!*is_known);
+                    bits.push(*is_known);
+                }
+                least = *known;
+            }
+        }
+        stuffed(&bits)
+    }
+
+    fn stuffed(bits: &[bool]) -> Vec<u8> {
+        let (mut bytes, mut rest) = (vec![0u8], bits.iter());
+        loop {
+            let count = if bytes.last() == Some(&0xFF) { 7 } else { 8 };
+            let byte = (0..count).fold(0, |byte, _| byte << 1 | u8::from(rest.next().copied().unwrap_or(false)));
+            bytes.push(byte);
+            if rest.len() == 0 && byte != 0xFF {
+                return bytes.split_off(1);
+            }
+        }
+    }
+
+    #[test]
+    fn two_leaves_share_their_smallest_value() {
+        // 1 and 3: the root is 1 (bits 0 1), the first leaf is 1 (1), the second 3 (0 0 1).
+        let bytes = [0b0110_0100];
+        let (mut tree, mut bits) = (vec![UNKNOWN; nodes(2, 1)], PacketBits::new(&bytes));
+        assert_eq!(is_below(&mut tree, (2, 1), (0, 0), 2, &mut bits), Ok(true));
+        assert_eq!(is_below(&mut tree, (2, 1), (0, 1), 3, &mut bits), Ok(false));
+        assert_eq!(is_below(&mut tree, (2, 1), (0, 1), 4, &mut bits), Ok(true));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_coded_is_decoded(
+            wide in 1u32..9, high in 1u32..9, values in proptest::collection::vec((0u16..12, 0u16..14), 64),
+        ) {
+            let count = (wide * high) as usize;
+            let (values, limits): (Vec<u16>, Vec<u16>) = values.into_iter().take(count).unzip();
+            let bytes = coded(&values, (wide, high), &limits);
+            let (mut tree, mut bits) = (vec![UNKNOWN; nodes(wide, high)], PacketBits::new(&bytes));
+            for (at, (&value, &limit)) in (0u32..).zip(values.iter().zip(&limits)) {
+                let found = is_below(&mut tree, (wide, high), (at / wide, at % wide), limit, &mut bits);
+                prop_assert_eq!(found, Ok(value < limit));
+            }
+        }
+    }
+}
