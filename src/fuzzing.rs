@@ -150,7 +150,8 @@ mod tests {
         write_seeds(&committed, folder.path()).expect("can be written");
         for (target, _) in TARGETS {
             let seeds = files(&folder.path().join(target));
-            assert!(!seeds.is_empty(), "{target}");
+            // Those of OUT are made by a whole conversion, in `fuzz/fuzz.rs`.
+            assert!(!seeds.is_empty() || target.starts_with("out_"), "{target}");
             seeds.iter().for_each(|seed| run(target, &std::fs::read(seed).expect("can be read")));
         }
     }
