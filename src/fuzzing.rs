@@ -12,8 +12,11 @@ use crate::sink::dataset::DatasetFile;
 use crate::sink::ledger;
 use crate::verify;
 
-/// Every target: its name, and what it calls. None may panic, whatever the bytes.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target: its name, and what it calls.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target. None may panic, whatever the bytes.
+pub const TARGETS: &[Target] = &[
     ("scan", decode::scan),
     ("file", decode::whole_file),
     ("deflated", decode::deflated),
@@ -110,6 +113,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)]
 mod tests {
     use super::*;
 

@@ -341,6 +341,7 @@ impl Walk<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)]
 mod tests {
     use super::super::test_dicom::Ct;
     use super::super::{Examined, examine};

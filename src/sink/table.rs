@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::RecordBatch;
@@ -72,6 +73,20 @@ pub struct Table {
 /// [`Error::OutputIo`] where the file cannot be opened; [`Error::Verify`] where it is no whole
 /// Parquet file.
 pub fn read(path: &Path) -> Result<Table, Error> {
+    contained(path, || read_open(path))
+}
+
+/// Calls the Parquet reader, which panics on some damaged files: then the file is what is wrong.
+///
+/// # Errors
+/// Those of `read`; [`Error::Verify`] where it panics.
+pub(crate) fn contained<T>(path: &Path, read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // Nothing that the reader may have left half done outlives the call.
+    let damaged = || Error::Verify(format!("{} is damaged: the Parquet reader panicked", path.display()));
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged()))
+}
+
+fn read_open(path: &Path) -> Result<Table, Error> {
     let file = File::open(path).map_err(|e| Error::OutputIo { doing: "open", path: path.to_owned(), source: e })?;
     let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", path.display()));
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;

@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::error::Error;
 use crate::identity::SourceId;
 use crate::sink::rows::ROWS_PER_GROUP;
+use crate::sink::table::contained;
 
 /// What verification needs of a manifest.
 #[derive(serde::Deserialize)]
@@ -43,6 +44,10 @@ pub(super) struct ShardRow {
 
 /// Reads the identity columns of a shard; with `every_page`, decodes all others as well.
 pub(super) fn read_shard(path: &Path, every_page: bool) -> Result<Shard, Error> {
+    contained(path, || read_open(path, every_page))
+}
+
+fn read_open(path: &Path, every_page: bool) -> Result<Shard, Error> {
     let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", path.display()));
     let file = File::open(path).map_err(|source| open_failed(path, source))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
