@@ -382,7 +382,7 @@ mod tests {
         let file = DatasetFile::read(&out)?.ok_or("a file")?;
         assert_eq!((&file.recipe_hash, file.key_id), (&first.recipe_hash, first.key.id()));
         assert_eq!(file.recipe.to_string(), Recipe::head().canonical_json());
-        assert!(file.codecs.len() == 7, "{:?}", file.codecs);
+        assert!(file.codecs.len() == 6, "{:?}", file.codecs);
         drop(first);
         let bytes = fs::read(out.join(DATASET_NAME))?;
         let again = Dataset::open(&out, &Recipe::head(), None)?;

@@ -123,7 +123,7 @@ fn xl(table: &mut Table) {
     let past = with_box(&boxes, &[0x7F, 0, 0, 0]);
     table.row("JPEG XL: a box to behind the end", |draft| picture(draft, 12).frame(XL_UID, &past));
     table.row("JPEG XL called recompressed", |draft| picture(draft, 12).frame("1.2.840.10008.1.2.4.111", &sound));
-    for uid in ["1.2.840.10008.1.2.4.113", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205"] {
+    for uid in ["1.2.840.10008.1.2.4.113", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.206"] {
         let name = format!("a syntax of its family that is not known: {uid}");
         table.plan(&name, Reason::TransferSyntax, |draft| picture(draft, 12).frame(uid, &sound));
     }
