@@ -3,7 +3,7 @@
 #   make demo    build, draw an archive, convert it, read it back
 #   make test    every test; makes a private Python environment in .venv
 #
-# Also: lint, schemas, pictures, clean-demo. Nothing is installed outside this folder and cargo's.
+# Also: faults, lint, schemas, pictures, clean-demo. Nothing is installed outside this folder and cargo's.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,7 +18,7 @@ DCMSHARD := "$(TARGET)/release/dcmshard"
 # never the scripts of .venv/bin: their first lines do not survive a path with a space
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: help build demo test lint schemas pictures clean-demo
+.PHONY: help build demo test faults lint schemas pictures clean-demo
 
 help:
 	@awk '!/^#/ {exit} {sub(/^# ?/, ""); print}' Makefile
@@ -57,6 +57,10 @@ lint:
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --quiet
+
+# all cases of the promises about faults; `make test` tries every n-th
+faults:
+	@DCMSHARD_ALL_FAULTS=1 $(CARGO) test --release --locked --test promises -- --nocapture power_loss fault_injection
 
 # --- files that are made and committed
 

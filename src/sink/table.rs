@@ -1,7 +1,6 @@
 //! Small Parquet tables: plan segments, ledger parts, private path maps.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
+use super::storage::{Disk, Stored};
 use crate::error::Error;
 
 /// What every Parquet file of ours says made it: a fixed word, so that bytes depend on no version.
@@ -72,9 +72,22 @@ pub struct Table {
 /// [`Error::OutputIo`] where the file cannot be opened; [`Error::Verify`] where it is no whole
 /// Parquet file.
 pub fn read(path: &Path) -> Result<Table, Error> {
-    let file = File::open(path).map_err(|e| Error::OutputIo { doing: "open", path: path.to_owned(), source: e })?;
-    let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", path.display()));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
+    read_stored(&on_disk(path)?)
+}
+
+/// Opens a file of the machine's file system.
+pub(crate) fn on_disk(path: &Path) -> Result<Stored, Error> {
+    let failed = |source| Error::OutputIo { doing: "open", path: path.to_owned(), source };
+    Stored::open(&Disk::default(), path).map_err(failed)
+}
+
+/// As [`read`], of a file that is open.
+///
+/// # Errors
+/// [`Error::Verify`] where it is no whole Parquet file.
+pub(crate) fn read_stored(file: &Stored) -> Result<Table, Error> {
+    let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", file.path().display()));
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone()).map_err(|e| damaged(&e))?;
     let schema = builder.schema().clone();
     let file_metadata = builder.metadata().file_metadata();
     let pairs = file_metadata.key_value_metadata().into_iter().flatten();
@@ -106,6 +119,7 @@ pub(crate) fn write_failed(path: &Path, error: ParquetError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::sync::Arc;
 
     use arrow_array::{Int32Array, StringArray};
