@@ -448,10 +448,13 @@ pub fn hash(from: &mut impl Read) -> io::Result<Published> {
 }
 
 /// `mkdir -p`, each new entry synced in its parent; and that of the first folder that is there, which
-/// a killed run may have made.
+/// a killed run may have made, unless it is a mount.
 fn make_folders(storage: &dyn Storage, root: &Path, mode: u32) -> Result<(), Error> {
     let parent = parent_of(root);
-    if storage.device(root).is_ok() {
+    if let Ok(device) = storage.device(root) {
+        if !storage.device(parent).is_ok_and(|above| above == device) {
+            return Ok(());
+        }
         return match storage.sync_folder(parent) {
             // A folder that we may not even open is not one that we made an entry in.
             Err(e) if !matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
