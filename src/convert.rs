@@ -17,6 +17,7 @@ use crate::recipe::Recipe;
 use crate::runner::{self, Cancel, Counters, Line};
 use crate::sink::dataset::{Dataset, private_folder};
 use crate::sink::ledger::Tally;
+use crate::sink::storage::{Disk, Storage};
 use crate::slice::Bytes;
 use crate::source::{self, Source};
 
@@ -61,9 +62,23 @@ impl<'a> Conversion<'a> {
         recipe: &'a Recipe,
         options: &'a Options,
     ) -> Result<Conversion<'a>, Error> {
+        Conversion::open_on(Arc::new(Disk::default()), sources, out, recipe, options)
+    }
+
+    /// As [`Conversion::open`], with OUT and OUT.private on another file system than the machine's.
+    ///
+    /// # Errors
+    /// As [`Conversion::open`].
+    pub fn open_on<S: AsRef<OsStr>>(
+        storage: Arc<dyn Storage>,
+        sources: &[S],
+        out: &Path,
+        recipe: &'a Recipe,
+        options: &'a Options,
+    ) -> Result<Conversion<'a>, Error> {
         let sources = source::resolve(sources)?;
         source::keep_apart(&sources, out, &private_folder(out)?)?;
-        let dataset = Dataset::open(out, recipe, options.key_file.as_deref())?;
+        let dataset = Dataset::open_on(storage, out, recipe, options.key_file.as_deref())?;
         let pipeline = Pipeline::new(recipe, &dataset.key);
         let counters = Arc::new(Counters::new(&pipeline));
         Ok(Conversion { recipe, options, sources, dataset, pipeline, counters })

@@ -8,7 +8,7 @@ use dcmshard::convert::Conversion;
 use dcmshard::error::{Error, ExitCode};
 use dcmshard::runner::Cancel;
 use dcmshard::sink::dataset::private_folder;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 use super::args::{self, ConvertArgs};
@@ -35,8 +35,11 @@ pub fn run(args: &ConvertArgs) -> Ended {
 }
 
 /// The first SIGINT, SIGTERM or SIGHUP asks the run to end with whole shards; the second ends the
-/// process at once, which loses nothing that was published.
+/// process at once, which loses nothing that was published. SIGXFSZ is caught and forgotten: the
+/// write that is larger than `ulimit -f` allows fails instead, which is an error like a full disk.
 fn heed_signals(cancel: &Cancel) -> Result<(), Error> {
+    let unheeded = |signal: i32, error| Error::Bug(format!("signal {signal} cannot be heeded: {error}"));
+    flag::register(SIGXFSZ, Arc::default()).map_err(|error| unheeded(SIGXFSZ, error))?;
     let second = Arc::new(AtomicBool::new(false));
     let interrupted =
         [(SIGINT, ExitCode::Interrupted), (SIGTERM, ExitCode::Terminated), (SIGHUP, ExitCode::Terminated)];
@@ -45,7 +48,7 @@ fn heed_signals(cancel: &Cancel) -> Result<(), Error> {
         flag::register_conditional_shutdown(signal, code as i32, second.clone())
             .and_then(|_| flag::register(signal, second.clone()))
             .and_then(|_| flag::register_usize(signal, cancel.flag(), code as usize))
-            .map_err(|error| Error::Bug(format!("signal {signal} cannot be heeded: {error}")))?;
+            .map_err(|error| unheeded(signal, error))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{complete_name, paths_name, segment_ledger_name, segment_name};
 use crate::error::Error;
-use crate::sink::dataset::{Dataset, remove};
+use crate::sink::dataset::Dataset;
 use crate::sink::publish::OutputFolder;
 
 /// The mark that a generation is planned to its end: `plan/gNNNNNN/complete.json`.
@@ -42,8 +42,8 @@ impl Committed {
             segments.extend((0..count).map(|index| (generation, index)));
             // Of a segment that was never committed: inputs may have come or gone since, and then
             // its bytes would be others.
-            remove(&dataset.out, &segment_ledger_name(generation, count))?;
-            remove(&dataset.private, &paths_name(generation, count))?;
+            dataset.out.remove(&segment_ledger_name(generation, count))?;
+            dataset.private.remove(&paths_name(generation, count))?;
             if !exists(&dataset.out, &complete_name(generation))? {
                 // Where it has no segment, it is the one after the last.
                 return Ok(Committed { segments, last_is_complete: count == 0 && generation > 1 });
@@ -68,6 +68,5 @@ fn segments_of(out: &OutputFolder, generation: u32) -> Result<u32, Error> {
 }
 
 fn exists(out: &OutputFolder, name: &str) -> Result<bool, Error> {
-    let path = out.path(name);
-    path.try_exists().map_err(|source| Error::OutputIo { doing: "look for", path, source })
+    out.find(name).map(|found| found.is_some())
 }

@@ -52,7 +52,7 @@ pub const SEGMENT_SLICES: u64 = 50_000;
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_as_each_kind(path: &std::path::Path) {
     drop(read_inputs(path));
-    drop(paths::read_at(path, &[]));
+    drop(crate::sink::table::on_disk(path).and_then(|file| paths::read_stored(&file, &[])));
 }
 
 /// Name below OUT of a plan segment.

@@ -1,6 +1,8 @@
 //! The paths of a segment's inputs, compact, and the private table that keeps them.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,12 +10,14 @@ use std::sync::Arc;
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
 
-use super::segment::{array, source_ids, wide};
+use super::segment::{PlannedInput, array, source_ids, wide};
 use crate::error::Error;
-use crate::identity::SourceId;
+use crate::identity::{Key, SourceId};
+use crate::sink::ledger::LedgerRow;
 use crate::sink::publish::OutputFolder;
+use crate::sink::storage::Stored;
 use crate::sink::table;
-use crate::source::{Source, What};
+use crate::source::{Source, Walk, What};
 
 /// Paths in one arena: every folder once, every name once.
 #[derive(Debug, Default)]
@@ -138,16 +142,53 @@ fn batch(paths: &Paths, inputs: &[Input]) -> Result<RecordBatch, Error> {
     .map_err(|e| Error::Bug(format!("columns of the path table: {e}")))
 }
 
-/// Reads the private table of paths. Sources are looked up by label, so a tree that was moved is
-/// found where it is now.
-pub(super) fn read(private: &OutputFolder, name: &str, sources: &[Source]) -> Result<(Paths, Vec<Input>), Error> {
-    read_at(&private.path(name), sources)
+/// As [`read`]; where the table is lost or damaged, it is made again from what lies in the sources
+/// now: with the sizes and times of now, and without what was not planned and has gone.
+///
+/// `planned` and `rows` are what the segment and its ledger say.
+///
+/// # Errors
+/// As [`read`]; [`Error::Verify`] where the table is lost and a planned input has gone.
+pub(super) fn read_or_find(
+    private: &OutputFolder,
+    name: &str,
+    (sources, key): (&[Source], &Key),
+    (planned, rows): (&[PlannedInput], &[LedgerRow]),
+) -> Result<(Paths, Vec<Input>), Error> {
+    match read(private, name, sources) {
+        Err(Error::OutputIo { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(Error::Verify(_)) => private.set_aside(name).map(|_| ())?,
+        table => return table,
+    }
+    tracing::warn!("{}: lost or damaged; it is made again from the sources", private.path(name).display());
+    let mut planned: BTreeSet<SourceId> = planned.iter().map(|input| input.source_id).collect();
+    let rows: BTreeSet<SourceId> = rows.iter().map(|row| row.source_id).collect();
+    let (all, mut paths, mut inputs) = (planned.len(), Paths::of(sources), Vec::new());
+    for found in Walk::new(sources, key)? {
+        if planned.remove(&found.source_id) || rows.contains(&found.source_id) {
+            let at = paths.push(found.folder.source, found.folder.path.as_bytes(), found.name.as_bytes())?;
+            inputs.push(Input { source_id: found.source_id, at, stamp: stamp(&found.what) });
+        }
+    }
+    if !planned.is_empty() {
+        let (path, gone) = (private.path(name), planned.len());
+        let problem = format!("{}: lost, and {gone} of {all} planned inputs are in no source any more", path.display());
+        return Err(Error::Verify(problem));
+    }
+    publish(private, name, &paths, &inputs)?;
+    Ok((paths, inputs))
 }
 
-/// The same of a file that is anywhere.
-pub(super) fn read_at(path: &Path, sources: &[Source]) -> Result<(Paths, Vec<Input>), Error> {
-    let rows = table::read(path)?.rows;
-    let wrong = |problem: String| Error::Verify(format!("{} is no path table: {problem}", path.display()));
+/// Reads the private table of paths. Sources are looked up by label, so a tree that was moved is
+/// found where it is now.
+fn read(private: &OutputFolder, name: &str, sources: &[Source]) -> Result<(Paths, Vec<Input>), Error> {
+    read_stored(&private.open(name)?, sources)
+}
+
+/// As [`read`], of a file that is open.
+pub(super) fn read_stored(file: &Stored, sources: &[Source]) -> Result<(Paths, Vec<Input>), Error> {
+    let rows = table::read_stored(file)?.rows;
+    let wrong = |problem: String| Error::Verify(format!("{} is no path table: {problem}", file.path().display()));
     let ids = array::<StringArray>(&rows, "source_id").map_err(wrong)?;
     let labels = array::<StringArray>(&rows, "label").map_err(wrong)?;
     let roots = array::<BinaryArray>(&rows, "root").map_err(wrong)?;

@@ -15,7 +15,7 @@ use crate::identity::SourceId;
 use crate::reason::{Fault, Reason};
 use crate::recipe::Recipe;
 use crate::runner::Cancel;
-use crate::sink::dataset::{Dataset, sha256_of};
+use crate::sink::dataset::{Dataset, sha256_of_stored};
 use crate::sink::ledger::{self, LedgerRow, Tally};
 use crate::sink::shard::{KEY_ID, RECIPE_HASH};
 use crate::sink::table;
@@ -158,17 +158,19 @@ impl<'a> Planner<'a> {
     /// Reads a segment that an earlier run committed, and what it says of its inputs.
     fn read_back(&mut self, generation: u32, index: u32) -> Result<Segment, Error> {
         let (out, private) = (&self.dataset.out, &self.dataset.private);
-        let path = out.path(&segment_name(generation, index));
-        let sha256 = sha256_of(&path)?;
-        let (planned, metadata) = segment::read_inputs(&path)?;
+        let file = out.open(&segment_name(generation, index))?;
+        let path = file.path();
+        let sha256 = sha256_of_stored(&file)?;
+        let (planned, metadata) = segment::read_stored(&file)?;
         for (name, ours) in self.stamps() {
             let theirs = metadata.get(name).map_or("nothing", String::as_str);
             if theirs != ours {
                 return Err(Error::Verify(format!("{}: {name} is {theirs}, expected {ours}", path.display())));
             }
         }
-        let rows = ledger::read(&out.path(&segment_ledger_name(generation, index)))?;
-        let (paths, inputs) = paths::read(private, &paths_name(generation, index), self.sources)?;
+        let (rows, _) = ledger::read_stored(&out.open(&segment_ledger_name(generation, index))?)?;
+        let (name, sources) = (paths_name(generation, index), (self.sources, &self.dataset.key));
+        let (paths, inputs) = paths::read_or_find(private, &name, sources, (&planned, &rows))?;
         self.learn(&inputs, &rows);
         let at = |planned: PlannedInput| match inputs.binary_search_by_key(&planned.source_id, |i| i.source_id) {
             Ok(found) => Ok((planned, inputs[found].at)),

@@ -11,6 +11,7 @@ use super::paths::{PathAt, Paths};
 use crate::error::Error;
 use crate::identity::SourceId;
 use crate::sink::ledger::Tally;
+use crate::sink::storage::Stored;
 use crate::sink::table;
 use crate::slice::{InputRef, Ordinal, SliceRef};
 
@@ -134,8 +135,13 @@ pub(super) fn batch(inputs: &[(PlannedInput, PathAt)]) -> Result<RecordBatch, Er
 /// # Errors
 /// As [`table::read`]; [`Error::Verify`] also where it is no segment.
 pub(crate) fn read_inputs(path: &Path) -> Result<(Vec<PlannedInput>, BTreeMap<String, String>), Error> {
-    let table = table::read(path)?;
-    let wrong = |problem: String| Error::Verify(format!("{} is no plan segment: {problem}", path.display()));
+    read_stored(&table::on_disk(path)?)
+}
+
+/// As [`read_inputs`], of a file that is open.
+pub(super) fn read_stored(file: &Stored) -> Result<(Vec<PlannedInput>, BTreeMap<String, String>), Error> {
+    let table = table::read_stored(file)?;
+    let wrong = |problem: String| Error::Verify(format!("{} is no plan segment: {problem}", file.path().display()));
     let inputs = from_batch(&table.rows).map_err(wrong)?;
     for pair in inputs.windows(2) {
         if let [a, b] = pair

@@ -1,16 +1,18 @@
 //! Opening OUT: its lock, its key, and `dataset.json`, which says what it was made with.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::publish::{self, OutputFolder};
+use super::storage::{Disk, Lock, Storage, Stored};
+use super::table;
 use crate::error::Error;
 use crate::identity::Key;
 use crate::recipe::{Privacy, Recipe};
@@ -48,7 +50,7 @@ pub struct Dataset {
     /// [`Recipe::hash`] of the recipe that OUT is made with.
     pub recipe_hash: String,
     /// Held while this value lives; the system lets go of it with the process.
-    _lock: File,
+    _lock: Box<dyn Lock>,
 }
 
 /// What `dataset.json` holds.
@@ -91,19 +93,32 @@ impl Dataset {
     /// [`Error::OtherRecipe`] where OUT was made with another recipe or key, one line for each
     /// difference: up to here nothing was touched. Then [`Error::Locked`] and [`Error::OutputIo`].
     pub fn open(out: &Path, recipe: &Recipe, key_file: Option<&Path>) -> Result<Dataset, Error> {
+        Dataset::open_on(Arc::new(Disk::default()), out, recipe, key_file)
+    }
+
+    /// As [`Dataset::open`], with OUT and OUT.private on another file system than the machine's.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`].
+    pub fn open_on(
+        storage: Arc<dyn Storage>,
+        out: &Path,
+        recipe: &Recipe,
+        key_file: Option<&Path>,
+    ) -> Result<Dataset, Error> {
         let private = private_folder(out)?;
         let given = key_file.map(read_key_file).transpose()?;
         let found = match given {
             Some(key) => Some(key),
-            None => read_own_key(&private)?,
+            None => read_own_key(&*storage, &private)?,
         };
-        check(out, recipe, found.as_ref())?;
+        check(&*storage, out, recipe, found.as_ref())?;
 
-        let folder = OutputFolder::create(out, OUT_MODE)?;
-        let lock = lock(&folder)?;
-        check(out, recipe, found.as_ref())?; // another first run may have come between
+        let folder = OutputFolder::create_on(storage.clone(), out, OUT_MODE)?;
+        let lock = lock(&*storage, &folder)?;
+        check(&*storage, out, recipe, found.as_ref())?; // another first run may have come between
         folder.sweep()?;
-        let private = OutputFolder::create(&private, PRIVATE_MODE)?;
+        let private = OutputFolder::create_on(storage.clone(), &private, PRIVATE_MODE)?;
         tighten(private.root(), PRIVATE_MODE);
         private.sweep()?;
         let key = match found {
@@ -111,7 +126,7 @@ impl Dataset {
             None => make_key(&private)?,
         };
         let file = DatasetFile::new(recipe, &key)?;
-        if let Some(there) = DatasetFile::read(out)? {
+        if let Some(there) = DatasetFile::read_on(&*storage, out)? {
             if there.codecs != file.codecs {
                 tracing::warn!("{}: made with other codec versions; new shards may differ in bytes", out.display());
             }
@@ -149,14 +164,12 @@ impl DatasetFile {
     /// # Errors
     /// [`Error::OutputIo`]; [`Error::Verify`] where it is not what its name promises.
     pub fn read(out: &Path) -> Result<Option<DatasetFile>, Error> {
+        DatasetFile::read_on(&Disk::default(), out)
+    }
+
+    fn read_on(storage: &dyn Storage, out: &Path) -> Result<Option<DatasetFile>, Error> {
         let path = out.join(DATASET_NAME);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(source) => return Err(Error::OutputIo { doing: "read", path, source }),
-        };
+        let Some(bytes) = read(storage, &path)? else { return Ok(None) };
         let file = serde_json::from_slice(&bytes);
         file.map(Some).map_err(|e| Error::Verify(format!("{} is damaged: {e}", path.display())))
     }
@@ -201,8 +214,8 @@ pub fn private_folder(out: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Compares what OUT was made with, if it was made, with what this run asks. Touches nothing.
-fn check(out: &Path, recipe: &Recipe, key: Option<&Key>) -> Result<(), Error> {
-    let Some(file) = DatasetFile::read(out)? else { return check_free(out) };
+fn check(storage: &dyn Storage, out: &Path, recipe: &Recipe, key: Option<&Key>) -> Result<(), Error> {
+    let Some(file) = DatasetFile::read_on(storage, out)? else { return check_free(storage, out) };
     let Some(key) = key else {
         return Err(Error::OtherRecipe(format!(
             "{} was made with key {}, which is not in its private folder; name its file with --key",
@@ -222,8 +235,8 @@ fn check(out: &Path, recipe: &Recipe, key: Option<&Key>) -> Result<(), Error> {
 }
 
 /// An OUT without `dataset.json` may be missing, empty, or what a killed first run left.
-fn check_free(out: &Path) -> Result<(), Error> {
-    let entries = match fs::read_dir(out) {
+fn check_free(storage: &dyn Storage, out: &Path) -> Result<(), Error> {
+    let entries = match storage.list(out) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -232,8 +245,7 @@ fn check_free(out: &Path) -> Result<(), Error> {
         Err(source) => return Err(Error::OutputIo { doing: "list", path: out.to_owned(), source }),
     };
     for entry in entries {
-        let entry = entry.map_err(|source| Error::OutputIo { doing: "list", path: out.to_owned(), source })?;
-        if !NOT_FOREIGN.iter().any(|name| entry.file_name() == *name) {
+        if !NOT_FOREIGN.iter().any(|name| entry == *name) {
             return Err(Error::Usage(format!(
                 "--out {} holds other files and no {DATASET_NAME}; name an empty folder, or one that is not there",
                 out.display()
@@ -245,28 +257,27 @@ fn check_free(out: &Path) -> Result<(), Error> {
 
 /// # Errors
 /// [`Error::Locked`] where another run has it.
-fn lock(out: &OutputFolder) -> Result<File, Error> {
+fn lock(storage: &dyn Storage, out: &OutputFolder) -> Result<Box<dyn Lock>, Error> {
     let path = out.path(LOCK_NAME);
-    let failed = |path: &Path, source| Error::OutputIo { doing: "lock", path: path.to_owned(), source };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o640).open(&path);
-    let file = file.map_err(|source| failed(&path, source))?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(out.root().to_owned())),
-        Err(errno) => Err(failed(&path, errno.into())),
+    storage.lock(&path, 0o640).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked(out.root().to_owned()),
+        _ => Error::OutputIo { doing: "lock", path, source },
+    })
+}
+
+/// The bytes of a small file; `None` where there is none.
+fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match Stored::open(storage, path).and_then(|stored| stored.bytes()) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(source) => Err(Error::OutputIo { doing: "read", path: path.to_owned(), source }),
     }
 }
 
 /// The key that a first run made; `None` where there is none yet.
-fn read_own_key(private: &Path) -> Result<Option<Key>, Error> {
+fn read_own_key(storage: &dyn Storage, private: &Path) -> Result<Option<Key>, Error> {
     let path = private.join(KEY_NAME);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(source) => return Err(Error::OutputIo { doing: "read", path, source }),
-    };
+    let Some(bytes) = read(storage, &path)? else { return Ok(None) };
     tighten(&path, 0o600);
     match <[u8; 32]>::try_from(bytes.as_slice()) {
         Ok(key) => Ok(Some(Key::new(key))),
@@ -311,22 +322,15 @@ fn tighten(path: &Path, mode: u32) {
     }
 }
 
-/// Removes a file that was published, but is part of nothing that was committed.
-pub(crate) fn remove(folder: &OutputFolder, name: &str) -> Result<(), Error> {
-    let path = folder.path(name);
-    match fs::remove_file(&path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(Error::OutputIo { doing: "remove", path, source })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// SHA-256 of a file of ours, 64 lower-case hex digits.
 pub(crate) fn sha256_of(path: &Path) -> Result<String, Error> {
-    let hashed = File::open(path).and_then(|mut file| publish::hash(&mut file));
-    let failed = |source| Error::OutputIo { doing: "read", path: path.to_owned(), source };
-    hashed.map(|published| published.sha256).map_err(failed)
+    sha256_of_stored(&table::on_disk(path)?)
+}
+
+/// As [`sha256_of`], of a file that is open.
+pub(crate) fn sha256_of_stored(file: &Stored) -> Result<String, Error> {
+    let failed = |source| Error::OutputIo { doing: "read", path: file.path().to_owned(), source };
+    publish::hash(&mut file.reader()).map(|published| published.sha256).map_err(failed)
 }
 
 /// Every leaf of a JSON object by its dotted key. A whole number is printed without its fraction.

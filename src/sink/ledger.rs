@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 
 use super::publish::{OutputFolder, Published};
+use super::storage::Stored;
 use super::table;
 use crate::error::Error;
 use crate::identity::SourceId;
@@ -80,9 +81,17 @@ pub fn read(path: &Path) -> Result<Vec<LedgerRow>, Error> {
 /// # Errors
 /// As [`read`].
 pub(crate) fn read_part(path: &Path) -> Result<(Vec<LedgerRow>, BTreeMap<String, String>), Error> {
-    let table = table::read(path)?;
+    read_stored(&table::on_disk(path)?)
+}
+
+/// As [`read_part`], of a file that is open.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_stored(file: &Stored) -> Result<(Vec<LedgerRow>, BTreeMap<String, String>), Error> {
+    let table = table::read_stored(file)?;
     let rows = from_batch(&table.rows)
-        .map_err(|problem| Error::Verify(format!("{} is no ledger part: {problem}", path.display())))?;
+        .map_err(|problem| Error::Verify(format!("{} is no ledger part: {problem}", file.path().display())))?;
     Ok((rows, table.metadata))
 }
 

@@ -1,8 +1,6 @@
 //! The manifest: which shards there are, numbered, never replaced.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 
 use super::publish::OutputFolder;
 use super::shard::ShardRecord;
@@ -50,8 +48,9 @@ pub(crate) fn publish(
     let mut bytes = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::Bug(format!("manifest: {e}")))?;
     bytes.push(b'\n');
     let newest = newest(folder)?;
-    let same = |n: u32| fs::read(folder.path(&name(n))).is_ok_and(|there| there == bytes);
-    if newest.is_some_and(same) {
+    if let Some(there) = newest.map(|n| folder.find(&name(n))).transpose()?.flatten()
+        && there.bytes().is_ok_and(|there| there == bytes)
+    {
         return Ok(());
     }
     folder.publish_bytes(&name(newest.unwrap_or(0) + 1), &bytes)?;
@@ -64,16 +63,8 @@ fn name(number: u32) -> String {
 
 /// The number of the newest manifest.
 fn newest(folder: &OutputFolder) -> Result<Option<u32>, Error> {
-    let path = folder.path(FOLDER);
-    let failed = |source| Error::OutputIo { doing: "list", path: path.clone(), source };
-    let entries = match fs::read_dir(&path) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(failed(e)),
-    };
     let mut newest = None;
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
+    for name in folder.list(FOLDER)? {
         let number = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|digits| digits.parse().ok());
         newest = newest.max(number);
     }
@@ -82,6 +73,8 @@ fn newest(folder: &OutputFolder) -> Result<Option<u32>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn record(name: &str, rows: u64) -> ShardRecord {

@@ -6,4 +6,5 @@ pub(crate) mod manifest;
 pub mod publish;
 pub mod rows;
 pub mod shard;
+pub mod storage;
 pub mod table;

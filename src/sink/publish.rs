@@ -1,30 +1,27 @@
 //! Publishing: a file appears under its name whole and durable, or not at all.
 //!
 //! Temp file in `.tmp` of the same file system, write, fsync once, rename without replacing, fsync
-//! of the folder. A failed fsync is never repeated (the kernel marks the pages clean): the temp is
-//! dropped and its content made again from the inputs.
+//! of the folder. A failed fsync is never repeated (the kernel marks the pages clean): what was
+//! written is copied into another temp, checked by its hash, or else made again from the inputs.
 //!
-//! Everything is done relative to open folder handles, so that a folder swapped for a link while
-//! the run goes leads nowhere.
+//! What a killed run left under a name may not be durable yet. So a folder is synced before anything
+//! that was found in it counts.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
+use super::storage::{Disk, Storage, Stored, StoredFile, parent_of};
 use crate::error::Error;
 
 /// The folder for temporary files, below an output folder's root.
 const TMP: &str = ".tmp";
 /// Beginning of the names in `.tmp` that are evidence: [`OutputFolder::sweep`] leaves them.
 const EVIDENCE: &str = "bad-";
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// OUT or OUT.private: a folder in which files are only ever published, never changed.
 ///
@@ -36,12 +33,11 @@ pub struct OutputFolder {
 
 #[derive(Debug)]
 struct Inner {
+    storage: Arc<dyn Storage>,
     root: PathBuf,
     mode: u32,
-    root_handle: OwnedFd,
-    tmp: OwnedFd,
-    /// Folders below the root that this process has opened, each entry of which is durable.
-    opened: Mutex<BTreeMap<String, Arc<OwnedFd>>>,
+    /// Folders below the root that are durable, and what this process found in them too.
+    settled: Mutex<BTreeSet<String>>,
 }
 
 /// What was published.
@@ -60,21 +56,28 @@ impl OutputFolder {
     /// # Errors
     /// [`Error::OutputIo`]; also where `.tmp` is a link, or lies on another file system.
     pub fn create(root: &Path, mode: u32) -> Result<OutputFolder, Error> {
-        make_folders(root, mode)?;
-        let root_handle = fs::open(root, FOLDER, Mode::empty()).map_err(|e| failed("open", root, e))?;
-        let path = root.join(TMP);
-        match fs::mkdirat(&root_handle, TMP, Mode::from_raw_mode(mode)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(e) => return Err(failed("make", &path, e)),
+        OutputFolder::create_on(Arc::new(Disk::default()), root, mode)
+    }
+
+    /// As [`OutputFolder::create`], on another file system than the machine's.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::create`].
+    pub fn create_on(storage: Arc<dyn Storage>, root: &Path, mode: u32) -> Result<OutputFolder, Error> {
+        make_folders(&*storage, root, mode)?;
+        storage.open_root(root).map_err(|e| failed("open", root, e))?;
+        let tmp = root.join(TMP);
+        match storage.make_folder(&tmp, mode) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed("make", &tmp, e)),
+            _ => {}
         }
-        let tmp = fs::openat(&root_handle, TMP, FOLDER | OFlags::NOFOLLOW, Mode::empty())
-            .map_err(|e| failed("open", &path, e))?;
-        let device = |fd: &OwnedFd| fs::fstat(fd).map(|stat| stat.st_dev).map_err(|e| failed("examine", &path, e));
-        if device(&root_handle)? != device(&tmp)? {
-            return Err(failed("rename out of", &path, Errno::XDEV));
+        let device = |folder: &Path| storage.device(folder).map_err(|e| failed("open", folder, e));
+        if device(root)? != device(&tmp)? {
+            return Err(failed("rename out of", &tmp, io::ErrorKind::CrossesDevices.into()));
         }
-        let root = root.to_owned();
-        Ok(OutputFolder { inner: Arc::new(Inner { root, mode, root_handle, tmp, opened: Mutex::default() }) })
+        storage.sync_folder(root).map_err(|e| failed("sync", root, e))?;
+        let settled = Mutex::new([String::new()].into());
+        Ok(OutputFolder { inner: Arc::new(Inner { storage, root: root.to_owned(), mode, settled }) })
     }
 
     /// The folder's path, as it was given.
@@ -88,18 +91,11 @@ impl OutputFolder {
     /// # Errors
     /// [`Error::OutputIo`]; [`Error::Bug`] for a name of another form.
     pub fn begin(&self, name: &str) -> Result<Unpublished, Error> {
-        let (folder, file_name) = self.parent_of(name)?;
-        let temp_name = format!("{}.{}", name.replace('/', "-"), random_hex()?);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file_mode = Mode::from_raw_mode(self.inner.mode & 0o666);
-        let temp = fs::openat(&self.inner.tmp, temp_name.as_str(), flags, file_mode)
-            .map_err(|e| failed("create", &self.path(&format!("{TMP}/{temp_name}")), e))?;
+        self.settle_folder_of(name)?;
         Ok(Unpublished {
+            temp: Some(TempFile::create(self, name)?),
             to: self.clone(),
-            folder,
             name: name.to_owned(),
-            file_name: file_name.to_owned(),
-            temp: Some(TempFile { folder: self.clone(), name: temp_name, file: File::from(temp) }),
             hasher: Sha256::new(),
             bytes: 0,
         })
@@ -115,23 +111,66 @@ impl OutputFolder {
         file.publish()
     }
 
+    /// Opens the published file `name`, whose entry is durable from now on; `None` where there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::OutputIo`].
+    pub fn find(&self, name: &str) -> Result<Option<Stored>, Error> {
+        let path = self.path(name);
+        match Stored::open(&*self.inner.storage, &path) {
+            Ok(stored) => self.settle_folder_of(name).map(|()| Some(stored)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed("open", &path, e)),
+        }
+    }
+
+    /// As [`OutputFolder::find`], of a file that must be there.
+    ///
+    /// # Errors
+    /// [`Error::OutputIo`].
+    pub fn open(&self, name: &str) -> Result<Stored, Error> {
+        self.find(name)?.ok_or_else(|| failed("open", &self.path(name), io::ErrorKind::NotFound.into()))
+    }
+
+    /// The names in the folder `name`, in no order; none where it is missing.
+    ///
+    /// # Errors
+    /// [`Error::OutputIo`].
+    pub fn list(&self, name: &str) -> Result<Vec<OsString>, Error> {
+        let path = self.path(name);
+        match self.inner.storage.list(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(|e| failed("list", &path, e)),
+        }
+    }
+
+    /// Removes a file that was published, but is part of nothing that was committed.
+    ///
+    /// # Errors
+    /// [`Error::OutputIo`].
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.path(name);
+        match self.inner.storage.unlink(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path, e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Deletes what a killed run left in `.tmp`, evidence (`bad-*`) apart. To be called under the
     /// lock of the folder.
     ///
     /// # Errors
     /// [`Error::OutputIo`].
     pub fn sweep(&self) -> Result<(), Error> {
-        let path = self.path(TMP);
-        let entries = fs::Dir::read_from(&self.inner.tmp).map_err(|e| failed("list", &path, e))?;
-        for entry in entries {
-            let entry = entry.map_err(|e| failed("list", &path, e))?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." || name.starts_with(EVIDENCE.as_bytes()) {
+        let tmp = self.path(TMP);
+        for name in self.list(TMP)? {
+            if name.as_encoded_bytes().starts_with(EVIDENCE.as_bytes()) {
                 continue;
             }
-            match fs::unlinkat(&self.inner.tmp, entry.file_name(), AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(e) => return Err(failed("delete a leftover in", &path, e)),
+            match self.inner.storage.unlink(&tmp.join(name)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("delete a leftover in", &tmp, e)),
+                _ => {}
             }
         }
         Ok(())
@@ -143,12 +182,13 @@ impl OutputFolder {
     /// # Errors
     /// [`Error::OutputIo`].
     pub fn set_aside(&self, name: &str) -> Result<bool, Error> {
-        let (folder, file_name) = self.parent_of(name)?;
-        let aside = format!("{EVIDENCE}{}.{}", name.replace('/', "-"), random_hex()?);
-        match fs::renameat(&*folder, file_name, &self.inner.tmp, aside.as_str()) {
-            Ok(()) => sync(&folder, &self.path(name)).map(|()| true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(e) => Err(failed("set aside", &self.path(name), e)),
+        self.settle_folder_of(name)?;
+        let path = self.path(name);
+        let aside = format!("{TMP}/{EVIDENCE}{}.{}", name.replace('/', "-"), random_hex()?);
+        match self.inner.storage.rename(&path, &self.path(&aside)) {
+            Ok(()) => self.sync_folder_of(&path).map(|()| true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(failed("set aside", &path, e)),
         }
     }
 
@@ -157,8 +197,8 @@ impl OutputFolder {
         self.inner.root.join(name)
     }
 
-    /// The open folder that holds `name`, and the last part of `name`.
-    fn parent_of<'a>(&self, name: &'a str) -> Result<(Arc<OwnedFd>, &'a str), Error> {
+    /// Settles the folder that holds `name`.
+    fn settle_folder_of(&self, name: &str) -> Result<(), Error> {
         let fits = |part: &str| {
             !part.is_empty()
                 && part != ".."
@@ -168,34 +208,48 @@ impl OutputFolder {
         if !name.split('/').all(fits) {
             return Err(Error::Bug(format!("output name {name:?}: expected parts of [a-z0-9._-] between single /")));
         }
-        match name.rsplit_once('/') {
-            Some((folder, file)) => Ok((self.folder(folder)?, file)),
-            None => Ok((self.folder("")?, name)),
-        }
+        name.rsplit_once('/').map_or(Ok(()), |(folder, _)| self.settle(folder))
     }
 
-    /// The open folder `name` below the root, made where it is missing. The first time in this
-    /// process its entry in its parent is synced, whoever made it.
-    fn folder(&self, name: &str) -> Result<Arc<OwnedFd>, Error> {
-        if let Some(open) = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Ok(open.clone());
+    /// Makes the folder `name` below the root where it is missing. The first time in this process
+    /// its entry in its parent is synced, whoever made it, and what is in it too.
+    fn settle(&self, name: &str) -> Result<(), Error> {
+        if self.inner.settled.lock().unwrap_or_else(PoisonError::into_inner).contains(name) {
+            return Ok(());
+        }
+        if let Some((parent, _)) = name.rsplit_once('/') {
+            self.settle(parent)?;
         }
         let path = self.path(name);
-        let open = if name.is_empty() {
-            self.inner.root_handle.try_clone().map_err(|e| io_failed("open", &path, e))?
-        } else {
-            let (parent, part) = name.rsplit_once('/').unwrap_or(("", name));
-            let parent = self.folder(parent)?;
-            match fs::mkdirat(&*parent, part, Mode::from_raw_mode(self.inner.mode)) {
-                Ok(()) | Err(Errno::EXIST) => sync(&parent, &path)?,
-                Err(e) => return Err(failed("make", &path, e)),
+        let made = self.inner.storage.make_folder(&path, self.inner.mode);
+        match &made {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return made.map_err(|e| failed("make", &path, self.explain(e, 0)));
             }
-            fs::openat(&*parent, part, FOLDER | OFlags::NOFOLLOW, Mode::empty())
-                .map_err(|e| failed("open", &path, e))?
-        };
-        let open = Arc::new(open);
-        self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), open.clone());
-        Ok(open)
+            _ => {}
+        }
+        self.sync_folder_of(&path)?;
+        if made.is_err() {
+            self.inner.storage.sync_folder(&path).map_err(|e| failed("sync", &path, e))?;
+        }
+        self.inner.settled.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        Ok(())
+    }
+
+    fn sync_folder_of(&self, path: &Path) -> Result<(), Error> {
+        let synced = self.inner.storage.sync_folder(parent_of(path));
+        synced.map_err(|e| failed("sync the folder of", path, e))
+    }
+
+    /// Where there is no room: the same error, with where that is and what is left there.
+    fn explain(&self, error: io::Error, needed_bytes: u64) -> io::Error {
+        if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return error;
+        }
+        let Ok(room) = self.inner.storage.room(&self.inner.root) else { return error };
+        let (mount, free) = (room.mount.display(), room.free_bytes);
+        let message = format!("{error}; {mount} has {free} bytes free, at least {needed_bytes} more are needed");
+        io::Error::new(error.kind(), message)
     }
 }
 
@@ -203,14 +257,53 @@ impl OutputFolder {
 #[derive(Debug)]
 struct TempFile {
     folder: OutputFolder,
-    name: String,
-    file: File,
+    path: PathBuf,
+    file: Box<dyn StoredFile>,
+}
+
+impl TempFile {
+    /// A new one, for a file that shall appear as `name`.
+    fn create(folder: &OutputFolder, name: &str) -> Result<TempFile, Error> {
+        let path = folder.path(&format!("{TMP}/{}.{}", name.replace('/', "-"), random_hex()?));
+        let file = folder.inner.storage.create(&path, folder.inner.mode & 0o666);
+        let file = file.map_err(|e| failed("create", &path, folder.explain(e, 0)))?;
+        Ok(TempFile { folder: folder.clone(), path, file })
+    }
+
+    /// Another temp file with the same bytes, for this one could not be synced.
+    fn copy(&self, name: &str, expected: &Published) -> Result<TempFile, Error> {
+        let mut copy = TempFile::create(&self.folder, name)?;
+        let source = Stored::open(&*self.folder.inner.storage, &self.path);
+        let copied = source.and_then(|source| {
+            let mut both = Tee { from: source.reader(), to: &mut *copy.file };
+            hash(&mut both)
+        });
+        match copied {
+            Ok(copied) if copied == *expected => Ok(copy),
+            Ok(_) => Err(failed("read back", &self.path, io::Error::other("other bytes than were written"))),
+            Err(e) => Err(failed("copy", &self.path, self.folder.explain(e, expected.bytes))),
+        }
+    }
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
         // Nothing can be done where this fails, and nothing need be: the next sweep removes it.
-        let _ = fs::unlinkat(&self.folder.inner.tmp, self.name.as_str(), AtFlags::empty());
+        let _ = self.folder.inner.storage.unlink(&self.path);
+    }
+}
+
+/// Writes what is read.
+struct Tee<'a, R> {
+    from: R,
+    to: &'a mut dyn StoredFile,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..read])?;
+        Ok(read)
     }
 }
 
@@ -220,9 +313,7 @@ impl Drop for TempFile {
 #[derive(Debug)]
 pub struct Unpublished {
     to: OutputFolder,
-    folder: Arc<OwnedFd>,
     name: String,
-    file_name: String,
     temp: Option<TempFile>,
     hasher: Sha256,
     bytes: u64,
@@ -231,7 +322,7 @@ pub struct Unpublished {
 impl Write for Unpublished {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let temp = self.temp.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        let written = temp.file.write(buffer)?;
+        let written = temp.file.write(buffer).map_err(|e| self.to.explain(e, buffer.len() as u64))?;
         self.hasher.update(&buffer[..written]);
         self.bytes += written as u64;
         Ok(written)
@@ -248,6 +339,12 @@ impl Unpublished {
         &self.name
     }
 
+    /// Takes the file out of a writer that gives it back to nobody; what is left there takes no bytes.
+    pub(super) fn take(&mut self) -> Unpublished {
+        let (to, name) = (self.to.clone(), self.name.clone());
+        std::mem::replace(self, Unpublished { to, name, temp: None, hasher: Sha256::new(), bytes: 0 })
+    }
+
     /// Hash and length of what was written so far.
     pub fn so_far(&self) -> Published {
         Published { sha256: hex::encode(self.hasher.clone().finalize()), bytes: self.bytes }
@@ -255,14 +352,15 @@ impl Unpublished {
 
     /// An error of writing to this file, as the run's error.
     pub fn write_failed(&self, source: io::Error) -> Error {
-        io_failed("write", &self.to.path(&self.name), source)
+        failed("write", &self.to.path(&self.name), source)
     }
 
     /// Makes the file durable and lets it appear under its name: fsync, rename without replacing,
     /// fsync of the folder. Where the name is taken by the same bytes (an own earlier attempt, or a
     /// twin), that is success.
     ///
-    /// There is no check of `close`: after a successful fsync nothing is left for it to report.
+    /// Where the fsync fails with EIO, its bytes are copied once into another file, if they can be
+    /// read back as they were.
     ///
     /// # Errors
     /// [`Error::OutputIo`]; the temp file is removed. [`Error::Verify`] where the name is taken by
@@ -273,25 +371,48 @@ impl Unpublished {
         let Some(temp) = self.temp.take() else {
             return Err(Error::Bug(format!("{} published twice", self.name)));
         };
-        fs::fsync(&temp.file).map_err(|e| failed("sync", &path, e))?;
-        if let Err(errno) = rename_no_replace(&self.to.inner.tmp, &temp.name, &self.folder, &self.file_name) {
-            // Also for errors other than EXIST: a network file system may have lost the reply.
-            match hash_existing(&self.folder, &self.file_name) {
+        let temp = self.synced(temp, &published)?;
+        if let Err(error) = self.to.inner.storage.rename_no_replace(&temp.path, &path) {
+            // Also for errors other than EEXIST: a network file system may have lost the reply.
+            match self.existing() {
                 Some(existing) if existing == published => {}
-                Some(existing) if errno == Errno::EXIST => return Err(self.differs(temp, &existing, &published)),
-                Some(_) | None => return Err(failed("rename to", &path, errno)),
+                Some(existing) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(self.differs(&temp, &existing, &published));
+                }
+                Some(_) | None => return Err(failed("rename to", &path, self.to.explain(error, 0))),
             }
         }
-        sync(&self.folder, &path)?;
+        self.to.sync_folder_of(&path)?;
         Ok(published)
     }
 
+    /// The temp file, or a copy of it, on the disk.
+    fn synced(&self, mut temp: TempFile, published: &Published) -> Result<TempFile, Error> {
+        let sync_failed = |e| failed("sync", &self.to.path(&self.name), self.to.explain(e, published.bytes));
+        match temp.file.sync() {
+            Ok(()) => Ok(temp),
+            Err(e) if e.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+                tracing::warn!("{} could not be synced ({e}); it is written once more", self.name);
+                let mut copy = temp.copy(&self.name, published)?;
+                copy.file.sync().map_err(sync_failed)?;
+                Ok(copy)
+            }
+            Err(e) => Err(sync_failed(e)),
+        }
+    }
+
+    /// Hash and length of the file that is there already; `None` where it cannot be read.
+    fn existing(&self) -> Option<Published> {
+        let stored = Stored::open(&*self.to.inner.storage, &self.to.path(&self.name)).ok()?;
+        hash(&mut stored.reader()).ok()
+    }
+
     /// Keeps the temp file as evidence and says what differs.
-    fn differs(&self, temp: TempFile, existing: &Published, new: &Published) -> Error {
-        let tmp = &self.to.inner.tmp;
-        let aside = format!("{EVIDENCE}{}", temp.name);
-        let kept = match fs::renameat(tmp, temp.name.as_str(), tmp, aside.as_str()) {
-            Ok(()) => format!("the new bytes are kept as {TMP}/{aside}"),
+    fn differs(&self, temp: &TempFile, existing: &Published, new: &Published) -> Error {
+        let name = temp.path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = format!("{TMP}/{EVIDENCE}{name}");
+        let kept = match self.to.inner.storage.rename(&temp.path, &self.to.path(&aside)) {
+            Ok(()) => format!("the new bytes are kept as {aside}"),
             Err(_) => "the new bytes could not be kept".to_owned(),
         };
         Error::Verify(format!(
@@ -303,32 +424,6 @@ impl Unpublished {
             new.sha256,
         ))
     }
-}
-
-/// Renames without replacing: `renameat2`, else link and unlink, else (no hard links) rename under
-/// the folder's lock.
-fn rename_no_replace(tmp: &OwnedFd, from: &str, folder: &OwnedFd, to: &str) -> Result<(), Errno> {
-    match fs::renameat_with(tmp, from, folder, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
-        result => return result,
-    }
-    match fs::linkat(tmp, from, folder, to, AtFlags::empty()) {
-        Ok(()) => return Ok(()), // the drop of the temp file unlinks the other name
-        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {}
-        Err(errno) => return Err(errno),
-    }
-    match fs::statat(folder, to, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => Err(Errno::EXIST),
-        Err(Errno::NOENT) => fs::renameat(tmp, from, folder, to),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Hash and length of a file that is there already; `None` where it cannot be read.
-fn hash_existing(folder: &OwnedFd, name: &str) -> Option<Published> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let mut file = File::from(fs::openat(folder, name, flags, Mode::empty()).ok()?);
-    hash(&mut file).ok()
 }
 
 /// SHA-256 and length of everything that `from` yields.
@@ -352,30 +447,28 @@ pub fn hash(from: &mut impl Read) -> io::Result<Published> {
     }
 }
 
-/// `mkdir -p`, each new entry synced in its parent.
-fn make_folders(root: &Path, mode: u32) -> Result<(), Error> {
-    if root.is_dir() {
-        return Ok(());
+/// `mkdir -p`, each new entry synced in its parent; and that of the first folder that is there, which
+/// a killed run may have made, unless it is a mount.
+fn make_folders(storage: &dyn Storage, root: &Path, mode: u32) -> Result<(), Error> {
+    let parent = parent_of(root);
+    if let Ok(device) = storage.device(root) {
+        if !storage.device(parent).is_ok_and(|above| above == device) {
+            return Ok(());
+        }
+        return match storage.sync_folder(parent) {
+            // A folder that we may not even open is not one that we made an entry in.
+            Err(e) if !matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+                Err(failed("sync the folder of", root, e))
+            }
+            _ => Ok(()),
+        };
     }
-    let parent = match root.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    make_folders(parent, 0o777)?;
-    match fs::mkdir(root, Mode::from_raw_mode(mode)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(e) => return Err(failed("make", root, e)),
+    make_folders(storage, parent, 0o777)?;
+    match storage.make_folder(root, mode) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed("make", root, e)),
+        _ => {}
     }
-    let parent_handle = fs::open(parent, FOLDER, Mode::empty()).map_err(|e| failed("open", parent, e))?;
-    sync(&parent_handle, parent)
-}
-
-/// fsync of a folder. File systems that cannot do it say EINVAL and keep their own order.
-fn sync(folder: &OwnedFd, path: &Path) -> Result<(), Error> {
-    match fs::fsync(folder) {
-        Ok(()) | Err(Errno::INVAL) => Ok(()),
-        Err(e) => Err(failed("sync the folder of", path, e)),
-    }
+    storage.sync_folder(parent).map_err(|e| failed("sync the folder of", root, e))
 }
 
 /// 16 hex digits that no other temp file has. Never part of any output.
@@ -385,11 +478,7 @@ fn random_hex() -> Result<String, Error> {
     Ok(hex::encode(bytes))
 }
 
-fn failed(doing: &'static str, path: &Path, errno: Errno) -> Error {
-    io_failed(doing, path, errno.into())
-}
-
-fn io_failed(doing: &'static str, path: &Path, source: io::Error) -> Error {
+fn failed(doing: &'static str, path: &Path, source: io::Error) -> Error {
     Error::OutputIo { doing, path: path.to_owned(), source }
 }
 
@@ -502,6 +591,20 @@ mod tests {
         assert!(!folder.set_aside("data/part")?);
         assert!(!temp.path().join("data/part").exists());
         assert_eq!(leftovers(temp.path()).len(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_disk_is_named_with_what_is_left_and_what_is_needed() -> Tested {
+        let temp = tempfile::tempdir()?;
+        let folder = OutputFolder::create(temp.path(), 0o750)?;
+        let error = folder.explain(rustix::io::Errno::NOSPC.into(), 4711);
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let (words, room) = (error.to_string(), Disk::default().room(temp.path())?);
+        assert!(words.contains(&format!("; {} has ", room.mount.display())), "{words}");
+        assert!(words.ends_with(" bytes free, at least 4711 more are needed"), "{words}");
+        assert!(temp.path().canonicalize()?.starts_with(&room.mount));
+        assert_eq!(folder.explain(rustix::io::Errno::IO.into(), 1).raw_os_error(), Some(5));
         Ok(())
     }
 

@@ -1,18 +1,18 @@
 //! A shard: its names, its footer's metadata, writing it, and knowing one that is there already.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 
 use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
+use parquet::file::reader::Length;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::dataset;
 use super::ledger::{self, LedgerRow, Tally};
 use super::publish::{self, OutputFolder, Published, Unpublished};
 use super::rows::RowEncoder;
+use super::storage::Stored;
 use super::table;
 use crate::error::Error;
 use crate::reason::Class;
@@ -134,7 +134,9 @@ impl ShardFile {
     /// Writes the footer; what is left to do is to publish.
     pub(crate) fn finish(mut self, folder: &OutputFolder, ledger: Vec<LedgerRow>) -> Result<FinishedShard, Error> {
         self.writer.append_key_value_metadata(KeyValue::new(ROWS.to_owned(), self.rows.to_string()));
-        let file = self.writer.into_inner().map_err(|e| failed(folder, &self.id, e))?;
+        // Not `into_inner`, which makes words of what the disk says: a full one would be a bug of ours.
+        self.writer.finish().map_err(|e| failed(folder, &self.id, e))?;
+        let file = self.writer.inner_mut().take();
         Ok(FinishedShard { id: self.id, file, rows: self.rows, ledger })
     }
 }
@@ -181,16 +183,16 @@ fn record(id: &ShardId, rows: u64, shard: Published, ledger_sha256: String) -> S
 /// # Errors
 /// [`Error::OutputIo`].
 pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(ShardRecord, Tally)>, Error> {
-    if !folder.path(&id.data_name()).exists() {
+    let Some(shard) = folder.find(&id.data_name())? else {
         // A ledger part without its shard was never committed. It may tell of inputs that are no
         // longer what they were, and would stand in the way of the one that is true now.
-        dataset::remove(folder, &id.ledger_name())?;
+        folder.remove(&id.ledger_name())?;
         return Ok(None);
-    }
+    };
     let Some(ledger) = existing_ledger(folder, id)? else {
         return Ok(None);
     };
-    if !shard_agrees(folder, id, &ledger) {
+    if !shard_agrees(&shard, id, &ledger) {
         tracing::warn!("{} is not what its ledger part says; it is set aside and made again", id.data_name());
         folder.set_aside(&id.data_name())?;
         return Ok(None);
@@ -210,11 +212,11 @@ struct ExistingLedger {
 
 fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<ExistingLedger>, Error> {
     let name = id.ledger_name();
-    let path = folder.path(&name);
+    let file = folder.find(&name)?;
     let read = || -> Option<ExistingLedger> {
-        let mut file = File::open(&path).ok()?;
-        let sha256 = publish::hash(&mut file).ok()?.sha256;
-        let (rows, metadata) = ledger::read_part(&path).ok()?;
+        let file = file.as_ref()?;
+        let sha256 = publish::hash(&mut file.reader()).ok()?.sha256;
+        let (rows, metadata) = ledger::read_stored(file).ok()?;
         let mut tally = Tally { found: id.slices, ..Tally::default() };
         rows.iter().for_each(|row| tally.count(row));
         let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
@@ -233,13 +235,12 @@ fn agrees(metadata: &BTreeMap<String, String>, id: &ShardId) -> bool {
     id.metadata().iter().all(|(key, value)| metadata.get(*key) == Some(value))
 }
 
-fn shard_agrees(folder: &OutputFolder, id: &ShardId, ledger: &ExistingLedger) -> bool {
+fn shard_agrees(file: &Stored, id: &ShardId, ledger: &ExistingLedger) -> bool {
     let read = || -> Option<bool> {
-        let mut file = File::open(folder.path(&id.data_name())).ok()?;
         let mut magic = [0; 4];
-        file.read_exact(&mut magic).ok()?;
-        let length = file.metadata().ok()?.len();
-        let footer = ParquetMetaDataReader::new().parse_and_finish(&file).ok()?;
+        file.reader().read_exact(&mut magic).ok()?;
+        let length = file.len();
+        let footer = ParquetMetaDataReader::new().parse_and_finish(file).ok()?;
         let pairs = footer.file_metadata().key_value_metadata()?;
         let metadata = pairs.iter().filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect();
         let rows = u64::try_from(footer.file_metadata().num_rows()).ok()?;

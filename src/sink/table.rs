@@ -1,7 +1,6 @@
 //! Small Parquet tables: plan segments, ledger parts, private path maps.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -14,6 +13,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
+use super::storage::{Disk, Stored};
 use crate::error::Error;
 
 /// What every Parquet file of ours says made it: a fixed word, so that bytes depend on no version.
@@ -73,7 +73,21 @@ pub struct Table {
 /// [`Error::OutputIo`] where the file cannot be opened; [`Error::Verify`] where it is no whole
 /// Parquet file.
 pub fn read(path: &Path) -> Result<Table, Error> {
-    contained(path, || read_open(path))
+    read_stored(&on_disk(path)?)
+}
+
+/// Opens a file of the machine's file system.
+pub(crate) fn on_disk(path: &Path) -> Result<Stored, Error> {
+    let failed = |source| Error::OutputIo { doing: "open", path: path.to_owned(), source };
+    Stored::open(&Disk::default(), path).map_err(failed)
+}
+
+/// As [`read`], of a file that is open.
+///
+/// # Errors
+/// [`Error::Verify`] where it is no whole Parquet file.
+pub(crate) fn read_stored(file: &Stored) -> Result<Table, Error> {
+    contained(file.path(), || read_contained(file))
 }
 
 /// Calls the Parquet reader, which panics on some damaged files: then the file is what is wrong.
@@ -86,10 +100,9 @@ pub(crate) fn contained<T>(path: &Path, read: impl FnOnce() -> Result<T, Error>)
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged()))
 }
 
-fn read_open(path: &Path) -> Result<Table, Error> {
-    let file = File::open(path).map_err(|e| Error::OutputIo { doing: "open", path: path.to_owned(), source: e })?;
-    let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", path.display()));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
+fn read_contained(file: &Stored) -> Result<Table, Error> {
+    let damaged = |e: &dyn std::fmt::Display| Error::Verify(format!("{} is damaged: {e}", file.path().display()));
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone()).map_err(|e| damaged(&e))?;
     let schema = builder.schema().clone();
     let file_metadata = builder.metadata().file_metadata();
     let pairs = file_metadata.key_value_metadata().into_iter().flatten();
@@ -121,6 +134,7 @@ pub(crate) fn write_failed(path: &Path, error: ParquetError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::sync::Arc;
 
     use arrow_array::{Int32Array, StringArray};

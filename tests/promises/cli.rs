@@ -233,3 +233,20 @@ fn tree(folder: &Path) -> Vec<(String, std::time::SystemTime, Vec<u8>)> {
     files.sort();
     files
 }
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_output_error_and_no_death() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let (src, out) = (source(&temp.path().join("src")), temp.path().join("out").display().to_string());
+    let convert = |limit: &str| {
+        let words = [env!("CARGO_BIN_EXE_dcmshard"), "convert", &src, "--out", &out, "--progress", "none"];
+        let script = format!("ulimit -f {limit}; exec \"$0\" \"$@\"");
+        Command::new("bash").arg("-c").arg(script).args(words).output().expect("bash starts")
+    };
+    let limited = convert("4"); // KiB: less than a plan segment and its ledger need together with a shard
+    let stderr = String::from_utf8_lossy(&limited.stderr);
+    assert_eq!(limited.status.code(), Some(6), "{stderr}");
+    assert!(stderr.contains("File too large") && stderr.trim_end().lines().count() == 1, "{stderr}");
+    let again = convert("unlimited");
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+}
