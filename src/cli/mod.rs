@@ -43,11 +43,14 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// A caught panic is told by its place alone: its message may hold values of a patient's file.
+/// A caught panic is told by its place alone: its message may hold values of a patient's file. In this
+/// program it is a bug; in a library, called on a damaged frame or table, it need not be.
 fn say_panics_briefly() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::warn!("a bug: panic at {place}; the slice is rejected or the run ends, see the ledger");
+        tracing::warn!(
+            "panic at {place}; the slice is rejected (reason internal: a bug) or the run ends, see the ledger"
+        );
     }));
 }
 

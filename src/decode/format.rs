@@ -188,7 +188,8 @@ impl Cells {
     /// Stored values of these cells: Bits Stored masked, sign extended, MONOCHROME1 turned.
     ///
     /// # Errors
-    /// Reason `pixel_format` where an unsigned value does not fit 31 bits.
+    /// Reason `pixel_format` where an unsigned value does not fit 31 bits, `image_geometry` where bits
+    /// below the stored ones are used.
     pub(crate) fn stored(self, format: &Format) -> Result<Pixels, Fault> {
         let shape = (1, format.rows as usize, format.columns as usize);
         let count = match &self {
@@ -196,6 +197,7 @@ impl Cells {
             Cells::Wide(cells) => cells.len(),
         };
         let wrong = |_| Fault::new(Reason::DecodeFailed, format!("{count} pixels, expected {}", format.pixels()));
+        self.check_below(format)?;
         match self {
             Cells::Narrow(cells) if format.is_signed => {
                 Array3::from_shape_vec(shape, signed16(cells, format)).map(Pixels::I16).map_err(wrong)
@@ -211,6 +213,26 @@ impl Cells {
 }
 
 impl Cells {
+    /// Whether the bits below the stored ones, where High Bit leaves some, are empty. Where they are not,
+    /// High Bit is a mistake, or they are an overlay: which one would be a guess, of a factor of 16.
+    fn check_below(&self, format: &Format) -> Result<(), Fault> {
+        let below = (1u32 << (format.high_bit + 1 - format.bits_stored)) - 1;
+        let is_used = match self {
+            _ if below == 0 => false,
+            Cells::Narrow(cells) => cells.iter().any(|&cell| u32::from(cell) & below != 0),
+            Cells::Wide(cells) => cells.iter().any(|&cell| cell & below != 0),
+        };
+        if !is_used {
+            return Ok(());
+        }
+        Err(geometry(format!(
+            "High Bit is {}, Bits Stored {}, and the bits below those are not 0; expected High Bit {}",
+            format.high_bit,
+            format.bits_stored,
+            format.bits_stored - 1
+        )))
+    }
+
     /// [`Cells::stored`], but the narrow cells that are `padding` stay as they are.
     ///
     /// # Errors
@@ -321,8 +343,18 @@ mod tests {
     #[test]
     fn another_high_bit_shifts() {
         let high = Format { bits_stored: 12, high_bit: 15, ..PLAIN };
-        assert_eq!(narrow([0x801F, 0x7FFF], high), [0x801, 0x7FF]);
-        assert_eq!(narrow([0x801F, 0x7FFF], Format { is_signed: true, ..high }), [-2047, 2047]);
+        assert_eq!(narrow([0x8010, 0x7FF0], high), [0x801, 0x7FF]);
+        assert_eq!(narrow([0x8010, 0x7FF0], Format { is_signed: true, ..high }), [-2047, 2047]);
+    }
+
+    #[test]
+    fn bits_below_the_stored_ones_make_the_high_bit_a_mistake() {
+        let high = Format { bits_stored: 12, high_bit: 15, ..PLAIN };
+        for cells in [Cells::Narrow(vec![0x8010, 0x7FF1]), Cells::Wide(vec![0x8008, 0x7FF0])] {
+            let fault = cells.stored(&high).expect_err("bit 0 or 3 is set");
+            assert_eq!(fault.reason, Reason::ImageGeometry);
+            assert!(fault.detail.contains("expected High Bit 11"), "{fault}");
+        }
     }
 
     #[test]
@@ -369,6 +401,8 @@ mod tests {
             let bits_stored = bits.min(bits_allocated);
             let high_bit = (bits_stored - 1 + up).min(bits_allocated - 1);
             let format = Format { bits_allocated, bits_stored, high_bit, is_signed, is_turned, ..PLAIN };
+            let low = high_bit + 1 - bits_stored;
+            let cells = cells.map(|cell| cell >> low << low);
             let source = if wide { Cells::Wide(cells.to_vec()) } else { Cells::Narrow(cells.map(|cell| cell as u16).to_vec()) };
             let expected = cells.map(|cell| plain(cell.into(), &format));
             prop_assert_eq!(values(source.stored(&format).expect("fits 31 bits")), expected);

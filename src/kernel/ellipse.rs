@@ -531,11 +531,12 @@ mod tests {
     }
 
     proptest! {
-        /// The plain way: the angle and centre an ellipse was drawn with.
+        /// The plain way: the angle and centre an ellipse was drawn with. The rounding of its points to
+        /// pixels turns the angle the more, the less the axes differ: six standard deviations are taken.
         #[test]
         fn a_drawn_ellipse_is_found_again(a in 900.0..2000.0f64, flat in 0.5..0.95f64, tilt in -89.0..90.0f64) {
             let e = fit(&drawn(1000, [a, flat * a], tilt, |_| 0.0)).expect("an ellipse");
-            prop_assert!(between(e.tilt_deg, tilt) < 0.05, "{}", e.tilt_deg);
+            prop_assert!(between(e.tilt_deg, tilt) < 9.0 / (a - flat * a), "{}", e.tilt_deg);
             prop_assert!((e.major_px - 2.0 * a).abs() < 0.3 && (e.minor_px - 2.0 * flat * a).abs() < 0.3);
             prop_assert!(e.center_row.abs() < 0.1 && e.center_column.abs() < 0.1);
         }

@@ -36,7 +36,7 @@ const EXPECTED: &[(&str, &str)] = &[
     ("hard/derived/head-ct-truncated-pixels.dcm", "truncated"),
     ("hard/derived/huge-rows-columns.dcm", "limit_exceeded"),
     ("hard/derived/name with spaces é.dcm", "written"),
-    ("hard/derived/odd-high-bit.dcm", "written"),
+    ("hard/derived/odd-high-bit.dcm", "image_geometry"),
     ("hard/derived/preamble-only.dcm", "truncated"),
     ("hard/derived/rescale-slope-text.dcm", "rescale"),
     ("hard/derived/rescale-slope-zero.dcm", "rescale"),
