@@ -84,8 +84,8 @@ reasons! {
         /// The header breaks the rules of DICOM encoding so that its pixels cannot be located.
         => "Export the file again." MalformedHeader = "malformed_header",
         /// A length, count or depth in the file is above the limits.
-        => "Check the file: no scanner writes values like these." LimitExceeded = "limit_exceeded",
-        /// The transfer syntax is unknown, or no decoder for it is built in.
+        => "Check the file; where it is sound, raise the key of [limits] that the detail names." LimitExceeded = "limit_exceeded",
+        /// The transfer syntax is unknown, or no decoder for it is built in, or decode.codecs leaves it out.
         => "Transcode the file to a syntax that the README names." TransferSyntax = "transfer_syntax",
         /// Rows, Columns, bits or samples are missing or impossible.
         => "Export the file again." ImageGeometry = "image_geometry",
