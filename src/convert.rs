@@ -16,8 +16,9 @@ use crate::reason::{Class, Reason};
 use crate::recipe::Recipe;
 use crate::runner::{self, Cancel, Counters, Line};
 use crate::sink::dataset::{Dataset, private_folder};
+use crate::sink::disk::Disk;
 use crate::sink::ledger::Tally;
-use crate::sink::storage::{Disk, Storage};
+use crate::sink::storage::Storage;
 use crate::slice::Bytes;
 use crate::source::{self, Source};
 

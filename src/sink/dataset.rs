@@ -10,8 +10,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::disk::Disk;
 use super::publish::{self, OutputFolder};
-use super::storage::{Disk, Lock, Storage, Stored};
+use super::storage::{Lock, Storage, Stored};
 use super::table;
 use crate::error::Error;
 use crate::identity::Key;

@@ -1,6 +1,7 @@
 //! The sink side: the only place that names, writes, syncs and renames files below OUT.
 
 pub mod dataset;
+pub mod disk;
 pub mod ledger;
 pub(crate) mod manifest;
 pub mod publish;

@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::storage::{Disk, Storage, Stored, StoredFile, parent_of};
+use super::disk::{Disk, parent_of};
+use super::storage::{Storage, Stored, StoredFile};
 use crate::error::Error;
 
 /// The folder for temporary files, below an output folder's root.

@@ -13,7 +13,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
-use super::storage::{Disk, Stored};
+use super::disk::Disk;
+use super::storage::Stored;
 use crate::error::Error;
 
 /// What every Parquet file of ours says made it: a fixed word, so that bytes depend on no version.
