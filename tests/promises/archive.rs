@@ -99,7 +99,8 @@ const EXPECTED: &[(&str, &str)] = &[
 ];
 
 /// Those whose header is good, and whose slices are turned down.
-const PLANNED: &[&str] = &["rescale"];
+const PLANNED: &[&str] =
+    &["hard/derived/odd-high-bit.dcm", "hard/derived/rescale-slope-text.dcm", "hard/derived/rescale-slope-zero.dcm"];
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
@@ -134,7 +135,7 @@ fn every_hard_and_junk_file_has_its_class() {
     for (name, path) in &files {
         let class = match expected.get(name.as_str()).copied().unwrap_or("(not in the table)") {
             "written" => "ct",
-            reason if PLANNED.contains(&reason) => "ct",
+            _ if PLANNED.contains(&name.as_str()) => "ct",
             reason => reason,
         };
         let found = class_of(path);

@@ -102,7 +102,8 @@ fn bits(table: &mut Table) {
     }
     table.row("no High Bit", |draft| draft.without(tags::HIGH_BIT));
     table.row("1 bit stored", |draft| draft.bits(16, 1, 0));
-    table.row("12 bits at the top", |draft| draft.bits(16, 12, 15));
+    table.row("12 bits at the top", |draft| draft.bits(16, 12, 15).pixels(&[0x10, 0x40].repeat(64)));
+    table.slice("12 bits at the top, and bits below", Reason::ImageGeometry, |draft| draft.bits(16, 12, 15));
     table.row("32 bits", |draft| draft.bits(32, 32, 31).pixels(&[0; 256]));
     let unsigned = |draft: Draft| draft.us(tags::PIXEL_REPRESENTATION, 0).bits(32, 32, 31).pixels(&[0xFF; 256]);
     table.slice("32 bits that no sign leaves room for", Reason::PixelFormat, unsigned);
