@@ -114,12 +114,11 @@ def native_files():
 
 
 def overlays(values, bits):
-    """The same values with other bits around them, as overlays have it."""
+    """The same values with other bits above them, as overlays have it, and at the top of their cells."""
     around = np.random.default_rng(bits).integers(0, 1 << 16, values.shape)
     low = values & ((1 << bits) - 1)
     yield "bits above", (around << bits & 0xFFFF | low).astype(np.uint16), {}
-    free = 16 - bits
-    yield "bits below", (low << free | around & ((1 << free) - 1)).astype(np.uint16), {"high_bit": 15}
+    yield "at the top", (low << (16 - bits)).astype(np.uint16), {"high_bit": 15}
 
 
 def fragment_files():
@@ -232,6 +231,14 @@ def test_a_syntax_without_a_decoder_is_named(syntax, found):
     (frame,) = found[syntax]
     assert isinstance(frame.found, str) and frame.found.startswith("transfer_syntax: "), frame.found
     assert ROOT_UID + syntax in frame.found
+
+
+def test_bits_below_the_values_are_refused(tmp_path):
+    """Where High Bit says that values lie higher than their bits do, either may be wrong."""
+    values, path = image(12, False), tmp_path / "below.dcm"
+    ct(path, ".1", values.astype("<u2").tobytes(), (1, *values.shape), 12, False, high_bit=15)
+    (fault,) = stored_values([path])
+    assert isinstance(fault, str) and fault.startswith("image_geometry: ")
 
 
 def test_compressed_samples_of_more_than_16_bits_are_refused(tmp_path):
