@@ -469,12 +469,12 @@ impl Storage for SimulatedDisk {
             return Err(Errno::EXIST.into());
         }
         let id = self.step("create", file, |inner, _| inner.image.add(file, Node::File(File::default())))?;
-        Ok(Box::new(Open { disk: self.clone(), path: file.to_owned(), id, is_lock: false }))
+        Ok(Box::new(Open { disk: self.clone(), path: file.to_owned(), id }))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn StoredFile>> {
         let id = self.alive()?.image.find(file)?;
-        Ok(Box::new(Open { disk: self.clone(), path: file.to_owned(), id, is_lock: false }))
+        Ok(Box::new(Open { disk: self.clone(), path: file.to_owned(), id }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -502,12 +502,12 @@ impl Storage for SimulatedDisk {
             return Err(Errno::WOULDBLOCK.into());
         }
         let found = self.alive()?.image.find(file);
-        let id = self.step("lock", file, |inner, _| match found {
+        self.step("lock", file, |inner, _| match found {
             Ok(id) => Ok(id),
             Err(_) => inner.image.add(file, Node::File(File::default())),
         })?;
         self.inner().locked.insert(file.to_owned());
-        Ok(Box::new(Open { disk: self.clone(), path: file.to_owned(), id, is_lock: true }))
+        Ok(Box::new(Held { disk: self.clone(), path: file.to_owned() }))
     }
 
     fn room(&self, _: &Path) -> io::Result<Room> {
@@ -520,18 +520,21 @@ struct Open {
     disk: SimulatedDisk,
     path: PathBuf,
     id: Id,
-    is_lock: bool,
 }
 
-impl Drop for Open {
+#[derive(Debug)]
+struct Held {
+    disk: SimulatedDisk,
+    path: PathBuf,
+}
+
+impl Lock for Held {}
+
+impl Drop for Held {
     fn drop(&mut self) {
-        if self.is_lock {
-            self.disk.inner().locked.remove(&self.path);
-        }
+        self.disk.inner().locked.remove(&self.path);
     }
 }
-
-impl Lock for Open {}
 
 impl StoredFile for Open {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
