@@ -11,7 +11,7 @@ use crate::decode;
 use crate::error::{Error, ExitCode};
 use crate::options::Options;
 use crate::pipeline::Pipeline;
-use crate::plan::{PlanCounts, Planner, Segment};
+use crate::plan::{PlanCounts, Planner, SEGMENT_SLICES, Segment};
 use crate::reason::{Class, Reason};
 use crate::recipe::Recipe;
 use crate::runner::{self, Cancel, Counters, Line};
@@ -35,6 +35,7 @@ pub struct Conversion<'a> {
     dataset: Dataset,
     pipeline: Pipeline,
     counters: Arc<Counters>,
+    segment_slices: u64,
 }
 
 /// What a conversion came to.
@@ -82,7 +83,15 @@ impl<'a> Conversion<'a> {
         let dataset = Dataset::open_on(storage, out, recipe, options.key_file.as_deref())?;
         let pipeline = Pipeline::new(recipe, &dataset.key);
         let counters = Arc::new(Counters::new(&pipeline));
-        Ok(Conversion { recipe, options, sources, dataset, pipeline, counters })
+        Ok(Conversion { recipe, options, sources, dataset, pipeline, counters, segment_slices: SEGMENT_SLICES })
+    }
+
+    /// The same conversion with plan segments of so many slices, for tests. It changes the plan's bytes
+    /// and with them all others, so that it must be the same in every run.
+    #[doc(hidden)]
+    pub fn with_segment_slices(mut self, slices: u64) -> Conversion<'a> {
+        self.segment_slices = slices;
+        self
     }
 
     /// Live counts, for a progress thread.
@@ -102,7 +111,7 @@ impl<'a> Conversion<'a> {
         };
         let line_ended = Cancel::default();
         let planner = Planner::new(&self.dataset, self.recipe, &self.sources, &examine)?;
-        let planner = planner.heeding(cancel).heeding(&line_ended);
+        let planner = planner.with_segment_slices(self.segment_slices).heeding(cancel).heeding(&line_ended);
         let line = Line {
             pipeline: &self.pipeline,
             recipe: self.recipe,

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, Advice, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::storage::{Lock, Room, Storage, StoredFile};
@@ -73,6 +74,11 @@ impl Storage for Disk {
         Ok(())
     }
 
+    fn is_in_place(&self, root: &Path) -> io::Result<bool> {
+        let (opened, there) = (fs::fstat(&*self.folder(root)?)?, fs::stat(root)?);
+        Ok((opened.st_dev, opened.st_ino) == (there.st_dev, there.st_ino))
+    }
+
     fn device(&self, folder: &Path) -> io::Result<u64> {
         let stat = if self.is_below(folder) {
             let (parent, name) = self.parent(folder)?;
@@ -114,12 +120,12 @@ impl Storage for Disk {
         let (parent, name) = self.parent(file)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let created = fs::openat(&*parent, name, flags, Mode::from_raw_mode(mode))?;
-        Ok(Box::new(File::from(created)))
+        Ok(Box::new(OpenFile { file: created.into(), written: 0, on_its_way: 0 }))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn StoredFile>> {
         let opened = fs::open(file, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Box::new(File::from(opened)))
+        Ok(Box::new(OpenFile { file: opened.into(), written: 0, on_its_way: 0 }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -188,20 +194,58 @@ impl Drop for LockedFile {
     }
 }
 
-impl StoredFile for File {
+/// Bytes after which the kernel is asked to begin writing them to the disk: so that the sync at the
+/// end has little left to wait for.
+const WRITE_BACK_BYTES: u64 = 8 << 20;
+
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    written: u64,
+    /// Of these bytes the write-back was asked for.
+    on_its_way: u64,
+}
+
+impl OpenFile {
+    /// Dirty pages that nobody needs are written back at once and without waiting (and then stay in
+    /// the cache, for they are not clean yet).
+    fn begin_write_back(&mut self) {
+        let begun = self.on_its_way;
+        if let Some(length) = NonZeroU64::new(self.written - begun)
+            && length.get() >= WRITE_BACK_BYTES
+        {
+            let _ = fs::fadvise(&self.file, begun, Some(length), Advice::DontNeed); // advice cannot fail the file
+            self.on_its_way = self.written;
+        }
+    }
+}
+
+impl StoredFile for OpenFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(self, bytes)
+        let written = Write::write(&mut self.file, bytes)?;
+        self.written += written as u64;
+        self.begin_write_back();
+        Ok(written)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        Ok(fs::fsync(&*self)?)
+        Ok(fs::fsync(&self.file)?)
+    }
+
+    fn check_close(&self) -> io::Result<()> {
+        // A file system is told of every descriptor that is closed, and answers each time; closing a
+        // second one keeps the lock, which goes with the last.
+        match nix::unistd::close(OwnedFd::from(self.file.try_clone()?)) {
+            Ok(()) | Err(nix::errno::Errno::EINTR) => Ok(()), // interrupted, it is closed all the same
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
+        FileExt::read_at(&self.file, buffer, offset)
     }
 
     fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 }

@@ -4,6 +4,7 @@ pub mod dataset;
 pub mod disk;
 pub mod ledger;
 pub(crate) mod manifest;
+pub(crate) mod presence;
 pub mod publish;
 pub mod rows;
 pub mod shard;

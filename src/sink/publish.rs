@@ -1,7 +1,7 @@
 //! Publishing: a file appears under its name whole and durable, or not at all.
 //!
-//! Temp file in `.tmp` of the same file system, write, fsync once, rename without replacing, fsync
-//! of the folder. A failed fsync is never repeated (the kernel marks the pages clean): what was
+//! Temp file in `.tmp` of the same file system, write, fsync once, checked close, rename without
+//! replacing, fsync of the folder. A failed fsync is never repeated (the kernel marks the pages clean): what was
 //! written is copied into another temp, checked by its hash, or else made again from the inputs.
 //!
 //! What a killed run left under a name may not be durable yet. So a folder is synced before anything
@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, parent_of};
+use super::presence::Tail;
 use super::storage::{Storage, Stored, StoredFile};
 use crate::error::Error;
 
@@ -98,6 +99,7 @@ impl OutputFolder {
             to: self.clone(),
             name: name.to_owned(),
             hasher: Sha256::new(),
+            tail: Tail::default(),
             bytes: 0,
         })
     }
@@ -237,6 +239,17 @@ impl OutputFolder {
         Ok(())
     }
 
+    /// A folder that was moved away takes what is published in it along, and who looks for it here finds
+    /// nothing, or something else.
+    fn check_in_place(&self) -> Result<(), Error> {
+        let root = &self.inner.root;
+        match self.inner.storage.is_in_place(root) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(failed("go on in", root, io::Error::other("another folder has taken its place"))),
+            Err(e) => Err(failed("go on in", root, e)),
+        }
+    }
+
     fn sync_folder_of(&self, path: &Path) -> Result<(), Error> {
         let synced = self.inner.storage.sync_folder(parent_of(path));
         synced.map_err(|e| failed("sync the folder of", path, e))
@@ -317,6 +330,7 @@ pub struct Unpublished {
     name: String,
     temp: Option<TempFile>,
     hasher: Sha256,
+    tail: Tail,
     bytes: u64,
 }
 
@@ -325,6 +339,7 @@ impl Write for Unpublished {
         let temp = self.temp.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         let written = temp.file.write(buffer).map_err(|e| self.to.explain(e, buffer.len() as u64))?;
         self.hasher.update(&buffer[..written]);
+        self.tail.push(&buffer[..written]);
         self.bytes += written as u64;
         Ok(written)
     }
@@ -342,8 +357,13 @@ impl Unpublished {
 
     /// Takes the file out of a writer that gives it back to nobody; what is left there takes no bytes.
     pub(super) fn take(&mut self) -> Unpublished {
-        let (to, name) = (self.to.clone(), self.name.clone());
-        std::mem::replace(self, Unpublished { to, name, temp: None, hasher: Sha256::new(), bytes: 0 })
+        let (to, name, tail) = (self.to.clone(), self.name.clone(), Tail::default());
+        std::mem::replace(self, Unpublished { to, name, temp: None, hasher: Sha256::new(), tail, bytes: 0 })
+    }
+
+    /// The end of what was written so far.
+    pub(super) fn tail(&self) -> &Tail {
+        &self.tail
     }
 
     /// Hash and length of what was written so far.
@@ -356,15 +376,16 @@ impl Unpublished {
         failed("write", &self.to.path(&self.name), source)
     }
 
-    /// Makes the file durable and lets it appear under its name: fsync, rename without replacing,
-    /// fsync of the folder. Where the name is taken by the same bytes (an own earlier attempt, or a
+    /// Makes the file durable and lets it appear under its name: fsync, close, rename without
+    /// replacing, fsync of the folder. Where the name is taken by the same bytes (an own earlier attempt, or a
     /// twin), that is success.
     ///
     /// Where the fsync fails with EIO, its bytes are copied once into another file, if they can be
     /// read back as they were.
     ///
     /// # Errors
-    /// [`Error::OutputIo`]; the temp file is removed. [`Error::Verify`] where the name is taken by
+    /// [`Error::OutputIo`], also where the output folder is no longer where it was; the temp file is
+    /// removed. [`Error::Verify`] where the name is taken by
     /// other bytes; both files are kept, the new one as `.tmp/bad-*`.
     pub fn publish(mut self) -> Result<Published, Error> {
         let published = self.so_far();
@@ -372,7 +393,10 @@ impl Unpublished {
         let Some(temp) = self.temp.take() else {
             return Err(Error::Bug(format!("{} published twice", self.name)));
         };
+        self.to.check_in_place()?;
         let temp = self.synced(temp, &published)?;
+        let closed = temp.file.check_close();
+        closed.map_err(|e| failed("close", &path, self.to.explain(e, published.bytes)))?;
         if let Err(error) = self.to.inner.storage.rename_no_replace(&temp.path, &path) {
             // Also for errors other than EEXIST: a network file system may have lost the reply.
             match self.existing() {

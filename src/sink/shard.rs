@@ -1,18 +1,16 @@
 //! A shard: its names, its footer's metadata, writing it, and knowing one that is there already.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
-use parquet::file::reader::Length;
+use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::ledger::{self, LedgerRow, Tally};
+use super::presence;
 use super::publish::{self, OutputFolder, Published, Unpublished};
 use super::rows::RowEncoder;
-use super::storage::Stored;
 use super::table;
 use crate::error::Error;
 use crate::reason::Class;
@@ -37,6 +35,12 @@ pub const ROWS: &str = "dcmshard.rows";
 pub const SHARD_SHA256: &str = "dcmshard.shard_sha256";
 /// Metadata of a ledger part: length of its shard, decimal.
 pub const SHARD_BYTES: &str = "dcmshard.shard_bytes";
+
+/// Metadata of a ledger part: SHA-256 of the last bytes of its shard, at most
+/// [`presence::TAIL_BYTES`].
+pub const SHARD_TAIL_SHA256: &str = "dcmshard.shard_tail_sha256";
+/// Metadata of a ledger part: how many rows of which reason it has, see [`presence::tally_words`].
+pub const TALLY: &str = "dcmshard.tally";
 
 /// Which shard it is: everything of the plan that its bytes depend on, apart from the slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,10 +165,12 @@ impl FinishedShard {
         metadata.push((ROWS, self.rows.to_string()));
         metadata.push((SHARD_SHA256, shard.sha256));
         metadata.push((SHARD_BYTES, shard.bytes.to_string()));
-        let ledger = ledger::publish(folder, &self.id.ledger_name(), &self.ledger, &metadata)?;
-        let shard = self.file.publish()?;
+        metadata.push((SHARD_TAIL_SHA256, self.file.tail().sha256()));
         let mut tally = Tally::default();
         self.ledger.iter().for_each(|row| tally.count(row));
+        metadata.push((TALLY, presence::tally_words(&tally)));
+        let ledger = ledger::publish(folder, &self.id.ledger_name(), &self.ledger, &metadata)?;
+        let shard = self.file.publish()?;
         Ok((record(&self.id, self.rows, shard, ledger.sha256), tally))
     }
 }
@@ -174,9 +180,9 @@ fn record(id: &ShardId, rows: u64, shard: Published, ledger_sha256: String) -> S
     ShardRecord { name, generation, rows, bytes: shard.bytes, sha256: shard.sha256, ledger_sha256 }
 }
 
-/// Whether the shard is there already: its ledger part reads and is this plan's; its length, both
-/// magics and the metadata of its footer are what they should be. Small reads only; that every byte
-/// is right is `verify`'s question. What is there and is not right is set aside, to be made again.
+/// Whether the shard is there already: the footer of its ledger part is this plan's; the shard's length,
+/// beginning and end are what that says. Small reads only; that every byte is right is `verify`'s
+/// question. What is there and is not right is set aside, to be made again.
 ///
 /// Returns its record and the counts of its ledger part, `found` included.
 ///
@@ -192,7 +198,7 @@ pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(Sh
     let Some(ledger) = existing_ledger(folder, id)? else {
         return Ok(None);
     };
-    if !shard_agrees(&shard, id, &ledger) {
+    if !presence::agrees(&shard, ledger.shard_bytes, &ledger.shard_tail_sha256) {
         tracing::warn!("{} is not what its ledger part says; it is set aside and made again", id.data_name());
         folder.set_aside(&id.data_name())?;
         return Ok(None);
@@ -208,6 +214,7 @@ struct ExistingLedger {
     sha256: String,
     shard_sha256: String,
     shard_bytes: u64,
+    shard_tail_sha256: String,
 }
 
 fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<ExistingLedger>, Error> {
@@ -215,14 +222,16 @@ fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<Existin
     let file = folder.find(&name)?;
     let read = || -> Option<ExistingLedger> {
         let file = file.as_ref()?;
-        let sha256 = publish::hash(&mut file.reader()).ok()?.sha256;
-        let (rows, metadata) = ledger::read_stored(file).ok()?;
-        let mut tally = Tally { found: id.slices, ..Tally::default() };
-        rows.iter().for_each(|row| tally.count(row));
+        let bytes = file.bytes().ok()?;
+        let sha256 = publish::hash(&mut &bytes[..]).ok()?.sha256;
+        let metadata = presence::footer_metadata(bytes)?;
+        let tally = Tally { found: id.slices, ..presence::read_tally(metadata.get(TALLY)?)? };
         let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
         let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == rows;
         let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
-        fits.then_some(ExistingLedger { tally, sha256, shard_sha256: metadata.get(SHARD_SHA256)?.clone(), shard_bytes })
+        let [shard_sha256, shard_tail_sha256] =
+            [SHARD_SHA256, SHARD_TAIL_SHA256].map(|key| metadata.get(key).cloned().unwrap_or_default());
+        fits.then_some(ExistingLedger { tally, sha256, shard_sha256, shard_bytes, shard_tail_sha256 })
     };
     let found = read();
     if found.is_none() && folder.set_aside(&name)? {
@@ -233,23 +242,4 @@ fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<Existin
 
 fn agrees(metadata: &BTreeMap<String, String>, id: &ShardId) -> bool {
     id.metadata().iter().all(|(key, value)| metadata.get(*key) == Some(value))
-}
-
-fn shard_agrees(file: &Stored, id: &ShardId, ledger: &ExistingLedger) -> bool {
-    let read = || -> Option<bool> {
-        let mut magic = [0; 4];
-        file.reader().read_exact(&mut magic).ok()?;
-        let length = file.len();
-        let footer = ParquetMetaDataReader::new().parse_and_finish(file).ok()?;
-        let pairs = footer.file_metadata().key_value_metadata()?;
-        let metadata = pairs.iter().filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect();
-        let rows = u64::try_from(footer.file_metadata().num_rows()).ok()?;
-        Some(
-            &magic == b"PAR1"
-                && length == ledger.shard_bytes
-                && agrees(&metadata, id)
-                && rows == ledger.tally.of(Class::Written),
-        )
-    };
-    read().unwrap_or(false)
 }

@@ -24,6 +24,12 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// What the system says, as for every operation here.
     fn open_root(&self, root: &Path) -> io::Result<()>;
 
+    /// Whether the folder `root` is still the one that was opened, and no other has its place.
+    ///
+    /// # Errors
+    /// `NotFound` where nothing has its place.
+    fn is_in_place(&self, root: &Path) -> io::Result<bool>;
+
     /// The device that holds a folder.
     ///
     /// # Errors
@@ -95,9 +101,6 @@ pub trait Storage: fmt::Debug + Send + Sync {
 pub trait Lock: fmt::Debug + Send + Sync {}
 
 /// A file of a [`Storage`], open for reading or for writing. Dropping it closes it.
-///
-/// There is no checked close: the system call has no safe form, and after a successful sync it has
-/// nothing left to report.
 pub trait StoredFile: fmt::Debug + Send + Sync {
     /// Appends `bytes`, or the beginning of them; says how many.
     ///
@@ -111,6 +114,13 @@ pub trait StoredFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the system says.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Says what closing a file tells and nothing else does: on network file systems, and where there
+    /// are quotas, that what was written did not arrive. The file stays open, and so does the lock on it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn check_close(&self) -> io::Result<()>;
 
     /// Reads from byte `offset` on; 0 at the end of the file.
     ///
@@ -170,6 +180,11 @@ impl Stored {
     /// Its bytes, from the first one on.
     pub fn reader(&self) -> StoredReader {
         StoredReader { file: self.file.clone(), at: 0 }
+    }
+
+    /// Its bytes, from byte `offset` on.
+    pub(crate) fn reader_at(&self, offset: u64) -> StoredReader {
+        StoredReader { file: self.file.clone(), at: offset }
     }
 
     /// All its bytes.

@@ -432,6 +432,10 @@ impl Storage for SimulatedDisk {
         self.device(root).map(|_| ())
     }
 
+    fn is_in_place(&self, root: &Path) -> io::Result<bool> {
+        self.device(root).map(|_| true)
+    }
+
     fn device(&self, folder: &Path) -> io::Result<u64> {
         let image = &mut self.alive()?.image;
         let id = image.find(folder)?;
@@ -560,6 +564,10 @@ impl StoredFile for Open {
             inner.synced_after_failure |= again;
             Ok(())
         })
+    }
+
+    fn check_close(&self) -> io::Result<()> {
+        self.disk.step("close", &self.path, |_, _| Ok(()))
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
