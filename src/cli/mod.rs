@@ -25,7 +25,8 @@ pub fn run() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).without_time().with_target(false).compact();
-    subscriber.with_max_level(args.log_level()).init();
+    // Where standard error takes nothing, nobody can be told; to try would be a panic.
+    subscriber.with_max_level(args.log_level()).log_internal_errors(false).init();
     say_panics_briefly();
     let ended = match &args.command {
         Command::Convert(args) => convert::run(args),
