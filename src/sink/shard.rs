@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use parquet::file::reader::Length;
 use parquet::file::writer::SerializedFileWriter;
 
+use super::digest::RowsDigest;
 use super::ledger::{self, LedgerRow, Tally};
 use super::publish::{self, OutputFolder, Published, Unpublished};
-use super::rows::RowEncoder;
+use super::rows::{RowEncoder, RowGroup};
 use super::storage::Stored;
 use super::table;
 use crate::error::Error;
@@ -37,6 +37,9 @@ pub const ROWS: &str = "dcmshard.rows";
 pub const SHARD_SHA256: &str = "dcmshard.shard_sha256";
 /// Metadata of a ledger part: length of its shard, decimal.
 pub const SHARD_BYTES: &str = "dcmshard.shard_bytes";
+
+/// Metadata of a ledger part: [`RowsDigest`] of its shard.
+pub const ROWS_DIGEST: &str = "dcmshard.rows_digest";
 
 /// Which shard it is: everything of the plan that its bytes depend on, apart from the slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +86,7 @@ impl ShardId {
 }
 
 /// A published shard, as the manifest lists it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct ShardRecord {
     /// Name below OUT.
     pub name: String,
@@ -97,6 +100,8 @@ pub struct ShardRecord {
     pub sha256: String,
     /// SHA-256 of its ledger part.
     pub ledger_sha256: String,
+    /// Digest of its rows.
+    pub rows_digest: RowsDigest,
 }
 
 /// A shard being written: row groups in order, then the footer.
@@ -104,31 +109,20 @@ pub(crate) struct ShardFile {
     id: ShardId,
     writer: SerializedFileWriter<Unpublished>,
     rows: u64,
+    digest: RowsDigest,
 }
 
 impl ShardFile {
     pub(crate) fn begin(folder: &OutputFolder, id: &ShardId, encoder: &RowEncoder) -> Result<ShardFile, Error> {
         let file = folder.begin(&id.data_name())?;
         let writer = encoder.file_writer(file, &id.metadata()).map_err(|e| failed(folder, id, e))?;
-        Ok(ShardFile { id: id.clone(), writer, rows: 0 })
+        Ok(ShardFile { id: id.clone(), writer, rows: 0, digest: RowsDigest::default() })
     }
 
-    pub(crate) fn append(
-        &mut self,
-        folder: &OutputFolder,
-        rows: usize,
-        group: Vec<ArrowColumnChunk>,
-    ) -> Result<(), Error> {
-        let append = || {
-            let mut writer = self.writer.next_row_group()?;
-            for chunk in group {
-                chunk.append_to_row_group(&mut writer)?;
-            }
-            writer.close()
-        };
-        append().map_err(|e| failed(folder, &self.id, e))?;
-        self.rows += rows as u64;
-        Ok(())
+    pub(crate) fn append(&mut self, folder: &OutputFolder, group: RowGroup) -> Result<(), Error> {
+        self.rows += group.rows as u64;
+        self.digest += group.digest;
+        group.append_to(&mut self.writer).map_err(|e| failed(folder, &self.id, e))
     }
 
     /// Writes the footer; what is left to do is to publish.
@@ -137,7 +131,7 @@ impl ShardFile {
         // Not `into_inner`, which makes words of what the disk says: a full one would be a bug of ours.
         self.writer.finish().map_err(|e| failed(folder, &self.id, e))?;
         let file = self.writer.inner_mut().take();
-        Ok(FinishedShard { id: self.id, file, rows: self.rows, ledger })
+        Ok(FinishedShard { id: self.id, file, rows: self.rows, digest: self.digest, ledger })
     }
 }
 
@@ -150,6 +144,7 @@ pub(crate) struct FinishedShard {
     id: ShardId,
     file: Unpublished,
     rows: u64,
+    digest: RowsDigest,
     ledger: Vec<LedgerRow>,
 }
 
@@ -161,17 +156,23 @@ impl FinishedShard {
         metadata.push((ROWS, self.rows.to_string()));
         metadata.push((SHARD_SHA256, shard.sha256));
         metadata.push((SHARD_BYTES, shard.bytes.to_string()));
+        metadata.push((ROWS_DIGEST, self.digest.to_string()));
         let ledger = ledger::publish(folder, &self.id.ledger_name(), &self.ledger, &metadata)?;
         let shard = self.file.publish()?;
         let mut tally = Tally::default();
         self.ledger.iter().for_each(|row| tally.count(row));
-        Ok((record(&self.id, self.rows, shard, ledger.sha256), tally))
+        Ok((record(&self.id, (self.rows, self.digest), shard, ledger.sha256), tally))
     }
 }
 
-fn record(id: &ShardId, rows: u64, shard: Published, ledger_sha256: String) -> ShardRecord {
+fn record(
+    id: &ShardId,
+    (rows, rows_digest): (u64, RowsDigest),
+    shard: Published,
+    ledger_sha256: String,
+) -> ShardRecord {
     let (name, generation) = (id.data_name(), id.generation);
-    ShardRecord { name, generation, rows, bytes: shard.bytes, sha256: shard.sha256, ledger_sha256 }
+    ShardRecord { name, generation, rows, bytes: shard.bytes, sha256: shard.sha256, ledger_sha256, rows_digest }
 }
 
 /// Whether the shard is there already: its ledger part reads and is this plan's; its length, both
@@ -199,7 +200,7 @@ pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(Sh
     }
     let rows = ledger.tally.of(Class::Written);
     let shard = Published { sha256: ledger.shard_sha256, bytes: ledger.shard_bytes };
-    Ok(Some((record(id, rows, shard, ledger.sha256), ledger.tally)))
+    Ok(Some((record(id, (rows, ledger.rows_digest), shard, ledger.sha256), ledger.tally)))
 }
 
 /// A ledger part that was read back.
@@ -208,6 +209,7 @@ struct ExistingLedger {
     sha256: String,
     shard_sha256: String,
     shard_bytes: u64,
+    rows_digest: RowsDigest,
 }
 
 fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<ExistingLedger>, Error> {
@@ -222,7 +224,9 @@ fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<Existin
         let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
         let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == rows;
         let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
-        fits.then_some(ExistingLedger { tally, sha256, shard_sha256: metadata.get(SHARD_SHA256)?.clone(), shard_bytes })
+        let rows_digest = metadata.get(ROWS_DIGEST)?.parse().ok()?;
+        let shard_sha256 = metadata.get(SHARD_SHA256)?.clone();
+        fits.then_some(ExistingLedger { tally, sha256, shard_sha256, shard_bytes, rows_digest })
     };
     let found = read();
     if found.is_none() && folder.set_aside(&name)? {

@@ -508,8 +508,7 @@ mod tests {
             ledger.push(row);
         }
         let mut file = ShardFile::begin(&dataset.out, &id, encoder)?;
-        let count = rows.len();
-        file.append(&dataset.out, count, encoder.encode(rows)?)?;
+        file.append(&dataset.out, encoder.encode(rows)?)?;
         Ok(file.finish(&dataset.out, ledger)?.publish(&dataset.out)?.0)
     }
 
