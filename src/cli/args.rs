@@ -9,6 +9,7 @@ use dcmshard::error::{Error, ExitCode};
 use dcmshard::options::{MIN_MEMORY_BYTES, Options};
 use dcmshard::phantom::PhantomOptions;
 use dcmshard::recipe::{self, Recipe, RecipeError, RecipeErrors, SHIPPED};
+use dcmshard::verify::ReadData;
 use tracing::level_filters::LevelFilter;
 
 /// Streams archives of CT DICOM files into Parquet shards that a training loop reads as they are.
@@ -37,7 +38,8 @@ pub enum Command {
     /// Turn folders of DICOM into shards. The same command again continues where it stopped.
     #[command(after_long_help = format!("{}\n{}", recipe::key_list(), exit_codes()))]
     Convert(ConvertArgs),
-    /// Check every promise about an output folder: structure, ledger against data, hashes.
+    /// Check every promise about an output folder: structure, ledger against data, hashes; make rows again.
+    #[command(after_long_help = WHAT_VERIFY_FINDS)]
     Verify(VerifyArgs),
     /// Write synthetic head CT with known tilt as DICOM, and truth.json: demo and ground truth.
     Phantom(PhantomArgs),
@@ -116,9 +118,52 @@ pub struct VerifyArgs {
     /// The folder of the data set.
     #[arg(value_name = "OUT")]
     pub out: PathBuf,
-    /// Also read every page of every shard and compare the hash of every file.
+    /// Also read every shard whole: its hash, every page, the digest of its rows.
     #[arg(long)]
     pub read_data: bool,
+    /// Read one part of the shards whole, as 2/7 (the second of seven). Parts 1/7 to 7/7 together
+    /// are every shard once.
+    #[arg(long, value_name = "N/T", value_parser = parse_part, conflicts_with = "read_data")]
+    pub read_data_subset: Option<ReadData>,
+    /// Make some slices again from this source, and compare bit by bit; PATH or LABEL=PATH, with the
+    /// label that it was converted with; may be given many times.
+    #[arg(long = "source", value_name = "SOURCE")]
+    pub sources: Vec<PathBuf>,
+    /// Slices to make again.
+    #[arg(long, value_name = "K", default_value_t = 100, requires = "sources")]
+    pub rows: usize,
+    /// Choose other slices: for one seed they are always the same.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "sources")]
+    pub seed: u64,
+    /// The HMAC key that it was converted with. Without it OUT.private/key.
+    #[arg(long, value_name = "FILE", requires = "sources")]
+    pub key: Option<PathBuf>,
+    /// Move damaged shards, ledger parts and manifests to OUT/.tmp/bad-*, so that `convert` makes them
+    /// again. Takes the lock of OUT.
+    #[arg(long)]
+    pub set_aside: bool,
+}
+
+/// What `verify --help` says last.
+const WHAT_VERIFY_FINDS: &str = "\
+What is found:
+  always         files that are missing, cut, empty, or in the place of another; any change of the plan, the
+                 ledger and the newest manifest, by their hashes; in a shard, of its length, its footer and
+                 its columns source_id, frame and sop_key. A bit that was turned elsewhere in a shard is
+                 NOT found.
+  --read-data    any change of any shard, by its SHA-256; every page decodes; the digest of the rows, which
+                 is the same for every history of the same inputs.
+  --source       rows that are not what their files give, bit by bit, and rejects that are none any more.
+Exit code 8 where anything was found, set aside or not; 7 where no slice could be compared with --source.
+";
+
+/// Reads "2/7".
+fn parse_part(text: &str) -> Result<ReadData, String> {
+    let part = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    match part {
+        Some((part, of)) if 1 <= part && part <= of => Ok(ReadData::Subset { part, of }),
+        _ => Err("expected N/T with N from 1 to T, as 2/7".to_owned()),
+    }
 }
 
 #[derive(Debug, Parser)]
@@ -267,6 +312,15 @@ mod tests {
         assert_eq!(parse_count("1024").map(NonZeroUsize::get), Ok(1024));
         for wrong in ["0", "1025", "100000000", "-1", "x", ""] {
             assert!(parse_count(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_the_shards_is_one_of_some() {
+        assert_eq!(parse_part("2/7"), Ok(ReadData::Subset { part: 2, of: 7 }));
+        assert_eq!(parse_part("1/1"), Ok(ReadData::Subset { part: 1, of: 1 }));
+        for wrong in ["0/7", "8/7", "7", "/7", "1/", "1/0", "-1/7", "1/7/2", ""] {
+            assert!(parse_part(wrong).is_err(), "{wrong:?}");
         }
     }
 

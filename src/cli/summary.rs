@@ -11,6 +11,7 @@ use dcmshard::convert::Summary;
 use dcmshard::reason::Class;
 use dcmshard::runner::Snapshot;
 use dcmshard::sink::ledger::Tally;
+use dcmshard::sink::manifest;
 use indicatif::HumanDuration;
 
 /// In the order of the table.
@@ -35,6 +36,9 @@ pub fn text(summary: &Summary, effort: &Effort<'_>, out: &Path, private: &Path) 
     let _ = writeln!(text, "{}", this_run(effort));
     text.push_str(&plan_notes(summary));
     let _ = writeln!(text, "shards  {}", out.join("data").display());
+    if let Ok(Some(digest)) = manifest::rows_digest(out) {
+        let _ = writeln!(text, "rows    digest {digest}: the same for every history of the same inputs");
+    }
     let _ = writeln!(text, "ledger  {}: a row for everything found, with its reason", out.join("ledger").display());
     let _ = writeln!(text, "paths   {}: source_id to path, not to be shared", private.join("paths").display());
     text

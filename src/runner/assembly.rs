@@ -210,7 +210,7 @@ impl<'a> Assembly<'a> {
             };
             shard.pending_groups -= 1;
             let file = file_of(self.shared, shard)?;
-            let appended = file.append(self.shared.line.folder, group.rows, group.chunks);
+            let appended = file.append(self.shared.line.folder, group.group);
             appended.map_err(|error| fail(&self.shared.stop, error))?;
         }
         Ok(())

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Select, SelectedOperation, Sender, TrySendError};
 use ndarray::Array2;
-use parquet::arrow::arrow_writer::ArrowColumnChunk;
 
 use super::Shared;
 use super::stop::{Bomb, Stop, Stopped};
@@ -19,7 +18,7 @@ use crate::error::Error;
 use crate::pipeline::DECODE;
 use crate::plan::PlannedSlice;
 use crate::reason::{Fault, Reason};
-use crate::sink::rows::Row;
+use crate::sink::rows::{Row, RowGroup};
 use crate::slice::{Bytes, Outcome, Reject, Slice};
 use crate::source::Source;
 use crate::stage::Scratch;
@@ -38,8 +37,7 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) struct Encoded {
     pub(super) number: u64,
-    pub(super) rows: usize,
-    pub(super) chunks: Vec<ArrowColumnChunk>,
+    pub(super) group: RowGroup,
 }
 
 /// The channels that workers serve. `stages[n]` leads into step `n + 1`; the last into the sink.
@@ -167,10 +165,10 @@ impl<'a> Worker<'a> {
     fn encode(&mut self, job: Job) -> Result<(), Stopped> {
         let since = Instant::now();
         let rows = job.rows.len();
-        let chunks = self.shared.encoder.encode(job.rows).map_err(|error| self.fail(error))?;
+        let group = self.shared.encoder.encode(job.rows).map_err(|error| self.fail(error))?;
         self.shared.counters.encoded(rows, since);
         // Never waits: there is room for every job that was given out.
-        self.channels.encoded.send(Encoded { number: job.number, rows, chunks }).map_err(|_| Stopped)
+        self.channels.encoded.send(Encoded { number: job.number, group }).map_err(|_| Stopped)
     }
 
     fn fail(&self, error: Error) -> Stopped {

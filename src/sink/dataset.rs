@@ -30,7 +30,7 @@ const NOT_FOREIGN: [&str; 3] = [LOCK_NAME, ".tmp", "lost+found"];
 /// The layout of OUT that this program writes and reads.
 const FORMAT: u32 = 1;
 
-const OUT_MODE: u32 = 0o750;
+pub(crate) const OUT_MODE: u32 = 0o750;
 const PRIVATE_MODE: u32 = 0o700;
 
 /// Options of the DICOM confidentiality profile that are not performed.
@@ -116,7 +116,7 @@ impl Dataset {
         check(&*storage, out, recipe, found.as_ref())?;
 
         let folder = OutputFolder::create_on(storage.clone(), out, OUT_MODE)?;
-        let lock = lock(&*storage, &folder)?;
+        let lock = lock_on(&*storage, &folder)?;
         check(&*storage, out, recipe, found.as_ref())?; // another first run may have come between
         folder.sweep()?;
         let private = OutputFolder::create_on(storage.clone(), &private, PRIVATE_MODE)?;
@@ -256,9 +256,17 @@ fn check_free(storage: &dyn Storage, out: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Takes the lock of an OUT of the machine's file system, until what is given back is dropped.
+///
+/// # Errors
+/// [`Error::Locked`] where another run has it; [`Error::OutputIo`].
+pub(crate) fn lock(out: &OutputFolder) -> Result<Box<dyn Lock>, Error> {
+    lock_on(&Disk::default(), out)
+}
+
 /// # Errors
 /// [`Error::Locked`] where another run has it.
-fn lock(storage: &dyn Storage, out: &OutputFolder) -> Result<Box<dyn Lock>, Error> {
+fn lock_on(storage: &dyn Storage, out: &OutputFolder) -> Result<Box<dyn Lock>, Error> {
     let path = out.path(LOCK_NAME);
     storage.lock(&path, 0o640).map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => Error::Locked(out.root().to_owned()),
@@ -283,6 +291,17 @@ fn read_own_key(storage: &dyn Storage, private: &Path) -> Result<Option<Key>, Er
     match <[u8; 32]>::try_from(bytes.as_slice()) {
         Ok(key) => Ok(Some(Key::new(key))),
         Err(_) => Err(Error::Verify(format!("{} holds {} bytes, expected 32", path.display(), bytes.len()))),
+    }
+}
+
+/// The key in `key_file`, else in the private folder of `out`; `None` where there is none.
+///
+/// # Errors
+/// As [`Dataset::open`] of a key.
+pub(crate) fn find_key(out: &Path, key_file: Option<&Path>) -> Result<Option<Key>, Error> {
+    match key_file {
+        Some(file) => read_key_file(file).map(Some),
+        None => read_own_key(&Disk::default(), &private_folder(out)?),
     }
 }
 

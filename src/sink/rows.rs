@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::builder::{Float64Builder, Int32Builder, ListBuilder, StringBuilder};
 use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeBinaryArray, FixedSizeListArray, Float64Array, Int16Array, Int32Array,
-    StringArray, UInt8Array,
+    RecordBatch, StringArray, UInt8Array,
 };
 use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_schema::extension::{EXTENSION_TYPE_METADATA_KEY, EXTENSION_TYPE_NAME_KEY};
@@ -20,6 +20,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
+use super::digest::{RowHashes, RowsDigest};
 use super::table;
 use crate::column::{Column, Facts, Kind, Value};
 use crate::error::Error;
@@ -41,6 +42,30 @@ pub(crate) struct Row {
 impl From<Slice> for Row {
     fn from(slice: Slice) -> Row {
         Row { pixels: slice.pixels, facts: slice.facts }
+    }
+}
+
+/// A row group, encoded.
+#[derive(Debug)]
+pub(crate) struct RowGroup {
+    /// Its rows.
+    pub(crate) rows: usize,
+    /// Their digest.
+    pub(crate) digest: RowsDigest,
+    chunks: Vec<ArrowColumnChunk>,
+}
+
+impl RowGroup {
+    /// Appends it to a file of [`RowEncoder::file_writer`].
+    pub(crate) fn append_to<W: std::io::Write + Send>(
+        self,
+        file: &mut SerializedFileWriter<W>,
+    ) -> Result<(), ParquetError> {
+        let mut writer = file.next_row_group()?;
+        for chunk in self.chunks {
+            chunk.append_to_row_group(&mut writer)?;
+        }
+        writer.close().map(|_| ())
     }
 }
 
@@ -152,26 +177,44 @@ impl RowEncoder {
         Ok(arrow_writer(to, &self.schema, &self.columns, self.compression, metadata)?.into_serialized_writer()?.0)
     }
 
-    /// Encodes one row group: a pure function of its rows. Each tensor is freed as soon as its page
-    /// is made.
+    /// Encodes one row group, and takes the digest of its rows: a pure function of them. Each tensor is
+    /// freed as soon as its page is made.
     ///
     /// # Errors
     /// [`Error::Bug`] naming the column that is not set, not declared or of the wrong kind.
-    pub(crate) fn encode(&self, rows: Vec<Row>) -> Result<Vec<ArrowColumnChunk>, Error> {
+    pub(crate) fn encode(&self, rows: Vec<Row>) -> Result<RowGroup, Error> {
         let mut writers = self.column_writers.create_column_writers(0).map_err(cannot_encode)?;
         for row in &rows {
             self.check(&row.facts)?;
         }
+        let (count, mut hashes) = (rows.len(), RowHashes::of_rows(rows.len()));
         let mut leaves = writers.iter_mut();
         let (pixels, facts): (Vec<Pixels>, Vec<Facts>) = rows.into_iter().map(|row| (row.pixels, row.facts)).unzip();
         let image = leaves.next().ok_or_else(|| Error::Bug("a shard without columns".to_owned()))?;
-        for tensor in pixels {
-            write(image, self.schema.field(0), &self.tensor(tensor)?)?;
+        for (row, tensor) in pixels.into_iter().enumerate() {
+            let tensor = self.tensor(tensor)?;
+            hashes.take(IMAGE, row, &tensor).map_err(Error::Bug)?;
+            write(image, self.schema.field(0), &tensor)?;
         }
         for ((column, field), writer) in self.columns.iter().zip(self.schema.fields().iter().skip(1)).zip(leaves) {
-            write(writer, field, &column_values(column, &facts))?;
+            let values = column_values(column, &facts);
+            hashes.take(column.name, 0, &values).map_err(Error::Bug)?;
+            write(writer, field, &values)?;
         }
-        writers.into_iter().map(|writer| writer.close().map_err(cannot_encode)).collect()
+        let chunks =
+            writers.into_iter().map(|writer| writer.close().map_err(cannot_encode)).collect::<Result<_, _>>()?;
+        Ok(RowGroup { rows: count, digest: hashes.sum(), chunks })
+    }
+
+    /// One row as a table: what [`RowEncoder::encode`] would write.
+    ///
+    /// # Errors
+    /// As [`RowEncoder::encode`].
+    pub(crate) fn table(&self, row: Row) -> Result<RecordBatch, Error> {
+        self.check(&row.facts)?;
+        let mut columns = vec![self.tensor(row.pixels)?];
+        columns.extend(self.columns.iter().map(|column| column_values(column, std::slice::from_ref(&row.facts))));
+        RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| Error::Bug(format!("a row: {e}")))
     }
 
     /// That a row's values are those its columns declare.
@@ -406,11 +449,7 @@ mod tests {
         let encoder = RowEncoder::new(recipe, columns())?;
         let mut writer = encoder.file_writer(File::create(&path)?, &[("k", "v".to_owned())])?;
         for n in groups {
-            let mut group = writer.next_row_group()?;
-            for chunk in encoder.encode(rows(*n, recipe.output.dtype))? {
-                chunk.append_to_row_group(&mut group)?;
-            }
-            group.close()?;
+            encoder.encode(rows(*n, recipe.output.dtype))?.append_to(&mut writer)?;
         }
         writer.close()?;
         let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
@@ -490,16 +529,12 @@ mod tests {
         let recipe = recipe(Dtype::Uint8, Layout::Binary, Compression::Zstd(1));
         let encoder = RowEncoder::new(&recipe, columns())?;
         let mut ours = encoder.file_writer(Vec::new(), &[])?;
-        let mut group = ours.next_row_group()?;
-        for chunk in encoder.encode(rows(5, Dtype::Uint8))? {
-            chunk.append_to_row_group(&mut group)?;
-        }
-        group.close()?;
+        encoder.encode(rows(5, Dtype::Uint8))?.append_to(&mut ours)?;
         let facts: Vec<_> = (0..5).map(facts).collect();
         let tensors: Vec<u8> = (0..5).flat_map(|n| n..n + 64).collect();
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(FixedSizeBinaryArray::try_new(64, tensors.into(), None)?)];
         arrays.extend(columns().iter().map(|column| column_values(column, &facts)));
-        let batch = arrow_array::RecordBatch::try_new(encoder.schema.clone(), arrays)?;
+        let batch = RecordBatch::try_new(encoder.schema.clone(), arrays)?;
         let mut theirs = arrow_writer(Vec::new(), &encoder.schema, &columns(), Compression::Zstd(1), &[])?;
         for at in 0..5 {
             theirs.write(&batch.slice(at, 1))?; // one row, one page

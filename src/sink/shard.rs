@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
+use super::digest::RowsDigest;
 use super::ledger::{self, LedgerRow, Tally};
 use super::presence;
 use super::publish::{self, OutputFolder, Published, Unpublished};
-use super::rows::RowEncoder;
+use super::rows::{RowEncoder, RowGroup};
 use super::table;
 use crate::error::Error;
 use crate::reason::Class;
@@ -41,6 +41,8 @@ pub const SHARD_BYTES: &str = "dcmshard.shard_bytes";
 pub const SHARD_TAIL_SHA256: &str = "dcmshard.shard_tail_sha256";
 /// Metadata of a ledger part: how many rows of which reason it has, see [`presence::tally_words`].
 pub const TALLY: &str = "dcmshard.tally";
+/// Metadata of a ledger part: [`RowsDigest`] of its shard.
+pub const ROWS_DIGEST: &str = "dcmshard.rows_digest";
 
 /// Which shard it is: everything of the plan that its bytes depend on, apart from the slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl ShardId {
 }
 
 /// A published shard, as the manifest lists it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct ShardRecord {
     /// Name below OUT.
     pub name: String,
@@ -101,6 +103,8 @@ pub struct ShardRecord {
     pub sha256: String,
     /// SHA-256 of its ledger part.
     pub ledger_sha256: String,
+    /// Digest of its rows.
+    pub rows_digest: RowsDigest,
 }
 
 /// A shard being written: row groups in order, then the footer.
@@ -108,31 +112,20 @@ pub(crate) struct ShardFile {
     id: ShardId,
     writer: SerializedFileWriter<Unpublished>,
     rows: u64,
+    digest: RowsDigest,
 }
 
 impl ShardFile {
     pub(crate) fn begin(folder: &OutputFolder, id: &ShardId, encoder: &RowEncoder) -> Result<ShardFile, Error> {
         let file = folder.begin(&id.data_name())?;
         let writer = encoder.file_writer(file, &id.metadata()).map_err(|e| failed(folder, id, e))?;
-        Ok(ShardFile { id: id.clone(), writer, rows: 0 })
+        Ok(ShardFile { id: id.clone(), writer, rows: 0, digest: RowsDigest::default() })
     }
 
-    pub(crate) fn append(
-        &mut self,
-        folder: &OutputFolder,
-        rows: usize,
-        group: Vec<ArrowColumnChunk>,
-    ) -> Result<(), Error> {
-        let append = || {
-            let mut writer = self.writer.next_row_group()?;
-            for chunk in group {
-                chunk.append_to_row_group(&mut writer)?;
-            }
-            writer.close()
-        };
-        append().map_err(|e| failed(folder, &self.id, e))?;
-        self.rows += rows as u64;
-        Ok(())
+    pub(crate) fn append(&mut self, folder: &OutputFolder, group: RowGroup) -> Result<(), Error> {
+        self.rows += group.rows as u64;
+        self.digest += group.digest;
+        group.append_to(&mut self.writer).map_err(|e| failed(folder, &self.id, e))
     }
 
     /// Writes the footer; what is left to do is to publish.
@@ -141,7 +134,7 @@ impl ShardFile {
         // Not `into_inner`, which makes words of what the disk says: a full one would be a bug of ours.
         self.writer.finish().map_err(|e| failed(folder, &self.id, e))?;
         let file = self.writer.inner_mut().take();
-        Ok(FinishedShard { id: self.id, file, rows: self.rows, ledger })
+        Ok(FinishedShard { id: self.id, file, rows: self.rows, digest: self.digest, ledger })
     }
 }
 
@@ -154,6 +147,7 @@ pub(crate) struct FinishedShard {
     id: ShardId,
     file: Unpublished,
     rows: u64,
+    digest: RowsDigest,
     ledger: Vec<LedgerRow>,
 }
 
@@ -169,15 +163,21 @@ impl FinishedShard {
         let mut tally = Tally::default();
         self.ledger.iter().for_each(|row| tally.count(row));
         metadata.push((TALLY, presence::tally_words(&tally)));
+        metadata.push((ROWS_DIGEST, self.digest.to_string()));
         let ledger = ledger::publish(folder, &self.id.ledger_name(), &self.ledger, &metadata)?;
         let shard = self.file.publish()?;
-        Ok((record(&self.id, self.rows, shard, ledger.sha256), tally))
+        Ok((record(&self.id, (self.rows, self.digest), shard, ledger.sha256), tally))
     }
 }
 
-fn record(id: &ShardId, rows: u64, shard: Published, ledger_sha256: String) -> ShardRecord {
+fn record(
+    id: &ShardId,
+    (rows, rows_digest): (u64, RowsDigest),
+    shard: Published,
+    ledger_sha256: String,
+) -> ShardRecord {
     let (name, generation) = (id.data_name(), id.generation);
-    ShardRecord { name, generation, rows, bytes: shard.bytes, sha256: shard.sha256, ledger_sha256 }
+    ShardRecord { name, generation, rows, bytes: shard.bytes, sha256: shard.sha256, ledger_sha256, rows_digest }
 }
 
 /// Whether the shard is there already: the footer of its ledger part is this plan's; the shard's length,
@@ -205,7 +205,7 @@ pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(Sh
     }
     let rows = ledger.tally.of(Class::Written);
     let shard = Published { sha256: ledger.shard_sha256, bytes: ledger.shard_bytes };
-    Ok(Some((record(id, rows, shard, ledger.sha256), ledger.tally)))
+    Ok(Some((record(id, (rows, ledger.rows_digest), shard, ledger.sha256), ledger.tally)))
 }
 
 /// A ledger part that was read back.
@@ -215,6 +215,7 @@ struct ExistingLedger {
     shard_sha256: String,
     shard_bytes: u64,
     shard_tail_sha256: String,
+    rows_digest: RowsDigest,
 }
 
 fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<ExistingLedger>, Error> {
@@ -231,7 +232,8 @@ fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<Existin
         let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
         let [shard_sha256, shard_tail_sha256] =
             [SHARD_SHA256, SHARD_TAIL_SHA256].map(|key| metadata.get(key).cloned().unwrap_or_default());
-        fits.then_some(ExistingLedger { tally, sha256, shard_sha256, shard_bytes, shard_tail_sha256 })
+        let rows_digest = metadata.get(ROWS_DIGEST)?.parse().ok()?;
+        fits.then_some(ExistingLedger { tally, sha256, shard_sha256, shard_bytes, shard_tail_sha256, rows_digest })
     };
     let found = read();
     if found.is_none() && folder.set_aside(&name)? {

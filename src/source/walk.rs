@@ -57,6 +57,13 @@ pub(crate) enum What {
     Folder(io::ErrorKind),
 }
 
+impl What {
+    /// What is at this path now.
+    pub(crate) fn at(path: &Path) -> What {
+        attributes(path.symlink_metadata())
+    }
+}
+
 /// Ascending [`SourceId`] over all sources: folders in the order of their keyed hash, and the files
 /// of a folder by theirs. Symbolic links are not followed.
 ///
