@@ -60,7 +60,12 @@ pub struct ShardId {
 impl ShardId {
     /// The shard's name below OUT.
     pub fn data_name(&self) -> String {
-        format!("data/g{:06}/part-{:08}.parquet", self.generation, self.shard)
+        ShardId::data_name_of(self.generation, self.shard)
+    }
+
+    /// The name below OUT of a shard by its generation and its number there.
+    pub fn data_name_of(generation: u32, shard: u32) -> String {
+        format!("data/g{generation:06}/part-{shard:08}.parquet")
     }
 
     /// The name of its ledger part below OUT.
@@ -161,7 +166,10 @@ impl FinishedShard {
         metadata.push((ROWS, self.rows.to_string()));
         metadata.push((SHARD_SHA256, shard.sha256));
         metadata.push((SHARD_BYTES, shard.bytes.to_string()));
-        let ledger = ledger::publish(folder, &self.id.ledger_name(), &self.ledger, &metadata)?;
+        // Without its shard, a ledger part was never committed: it may tell of inputs that are no longer
+        // what they were.
+        let uncommitted = folder.until(folder.path(&self.id.data_name()));
+        let ledger = ledger::publish(&uncommitted, &self.id.ledger_name(), &self.ledger, &metadata)?;
         let shard = self.file.publish()?;
         let mut tally = Tally::default();
         self.ledger.iter().for_each(|row| tally.count(row));
@@ -183,12 +191,7 @@ fn record(id: &ShardId, rows: u64, shard: Published, ledger_sha256: String) -> S
 /// # Errors
 /// [`Error::OutputIo`].
 pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(ShardRecord, Tally)>, Error> {
-    let Some(shard) = folder.find(&id.data_name())? else {
-        // A ledger part without its shard was never committed. It may tell of inputs that are no
-        // longer what they were, and would stand in the way of the one that is true now.
-        folder.remove(&id.ledger_name())?;
-        return Ok(None);
-    };
+    let Some(shard) = folder.find(&id.data_name())? else { return Ok(None) };
     let Some(ledger) = existing_ledger(folder, id)? else {
         return Ok(None);
     };
@@ -197,9 +200,22 @@ pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(Sh
         folder.set_aside(&id.data_name())?;
         return Ok(None);
     }
-    let rows = ledger.tally.of(Class::Written);
-    let shard = Published { sha256: ledger.shard_sha256, bytes: ledger.shard_bytes };
-    Ok(Some((record(id, rows, shard, ledger.sha256), ledger.tally)))
+    Ok(Some(ledger.into_record(id)))
+}
+
+/// As [`existing`], but what is not right stays where it is; the inner error says what that is.
+///
+/// # Errors
+/// [`Error::OutputIo`].
+pub(crate) fn look(folder: &OutputFolder, id: &ShardId) -> Result<Result<(ShardRecord, Tally), String>, Error> {
+    let (data, part) = (id.data_name(), id.ledger_name());
+    let Some(shard) = folder.find(&data)? else { return Ok(Err(format!("{data} is missing"))) };
+    let Some(ledger) = folder.find(&part)? else { return Ok(Err(format!("{part} is missing"))) };
+    Ok(match read_ledger(&ledger, id) {
+        None => Err(format!("{part} is damaged, or does not belong to the plan")),
+        Some(ledger) if shard_agrees(&shard, id, &ledger) => Ok(ledger.into_record(id)),
+        Some(_) => Err(format!("{data} is damaged: it is not what its ledger part says")),
+    })
 }
 
 /// A ledger part that was read back.
@@ -210,25 +226,34 @@ struct ExistingLedger {
     shard_bytes: u64,
 }
 
+impl ExistingLedger {
+    /// What it says of the shard, and its counts.
+    fn into_record(self, id: &ShardId) -> (ShardRecord, Tally) {
+        let rows = self.tally.of(Class::Written);
+        let shard = Published { sha256: self.shard_sha256, bytes: self.shard_bytes };
+        (record(id, rows, shard, self.sha256), self.tally)
+    }
+}
+
 fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<ExistingLedger>, Error> {
     let name = id.ledger_name();
-    let file = folder.find(&name)?;
-    let read = || -> Option<ExistingLedger> {
-        let file = file.as_ref()?;
-        let sha256 = publish::hash(&mut file.reader()).ok()?.sha256;
-        let (rows, metadata) = ledger::read_stored(file).ok()?;
-        let mut tally = Tally { found: id.slices, ..Tally::default() };
-        rows.iter().for_each(|row| tally.count(row));
-        let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
-        let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == rows;
-        let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
-        fits.then_some(ExistingLedger { tally, sha256, shard_sha256: metadata.get(SHARD_SHA256)?.clone(), shard_bytes })
-    };
-    let found = read();
+    let found = folder.find(&name)?.and_then(|file| read_ledger(&file, id));
     if found.is_none() && folder.set_aside(&name)? {
         tracing::warn!("{name} does not belong to the plan; it is set aside and made again");
     }
     Ok(found)
+}
+
+/// A ledger part, where it is whole and this plan's.
+fn read_ledger(file: &Stored, id: &ShardId) -> Option<ExistingLedger> {
+    let sha256 = publish::hash(&mut file.reader()).ok()?.sha256;
+    let (rows, metadata) = ledger::read_stored(file).ok()?;
+    let mut tally = Tally { found: id.slices, ..Tally::default() };
+    rows.iter().for_each(|row| tally.count(row));
+    let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
+    let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == rows;
+    let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
+    fits.then_some(ExistingLedger { tally, sha256, shard_sha256: metadata.get(SHARD_SHA256)?.clone(), shard_bytes })
 }
 
 fn agrees(metadata: &BTreeMap<String, String>, id: &ShardId) -> bool {
