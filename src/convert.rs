@@ -4,21 +4,23 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 
-use crate::decode;
+use crate::decode::{self, Examined};
 use crate::error::{Error, ExitCode};
-use crate::options::Options;
+use crate::options::{Options, Worker};
 use crate::pipeline::Pipeline;
-use crate::plan::{PlanCounts, Planner, SEGMENT_SLICES, Segment};
+use crate::plan::{self, PlanCounts, Planner, SEGMENT_SLICES, Segment};
 use crate::reason::{Class, Reason};
 use crate::recipe::Recipe;
 use crate::runner::{self, Cancel, Counters, Line};
 use crate::sink::dataset::{Dataset, private_folder};
 use crate::sink::disk::Disk;
 use crate::sink::ledger::Tally;
-use crate::sink::storage::Storage;
+use crate::sink::shard::ShardId;
+use crate::sink::storage::{Share, Storage};
 use crate::slice::Bytes;
 use crate::source::{self, Source};
 
@@ -38,10 +40,37 @@ pub struct Conversion<'a> {
     segment_slices: u64,
 }
 
+/// What planning came to.
+#[derive(Clone, Debug, Default)]
+pub struct PlanSummary {
+    /// Everything found by class and reason, earlier runs included, but for what is planned: that has no
+    /// class yet.
+    pub tally: Tally,
+    /// What planning came across in this run.
+    pub plan: PlanCounts,
+    /// Planned shards.
+    pub shards: u64,
+    /// Those of them that are not there yet.
+    pub shards_to_make: u64,
+}
+
+impl PlanSummary {
+    /// Slices that have their place in a shard.
+    pub fn planned(&self) -> u64 {
+        self.tally.found - self.tally.classes.values().sum::<u64>()
+    }
+
+    /// What the process ends with.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.plan.changed > 0 { ExitCode::Rejects } else { ExitCode::Done }
+    }
+}
+
 /// What a conversion came to.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Every slice and input of the data set by class and reason, earlier runs included.
+    /// Every slice and input of the data set by class and reason, earlier runs included; of a worker, every
+    /// slice of its own shards.
     pub tally: Tally,
     /// What planning came across in this run.
     pub plan: PlanCounts,
@@ -64,7 +93,7 @@ impl<'a> Conversion<'a> {
         recipe: &'a Recipe,
         options: &'a Options,
     ) -> Result<Conversion<'a>, Error> {
-        Conversion::open_on(Arc::new(Disk::default()), sources, out, recipe, options)
+        Conversion::open_heeding(&Cancel::default(), Arc::new(Disk::default()), sources, out, recipe, options)
     }
 
     /// As [`Conversion::open`], with OUT and OUT.private on another file system than the machine's.
@@ -78,12 +107,36 @@ impl<'a> Conversion<'a> {
         recipe: &'a Recipe,
         options: &'a Options,
     ) -> Result<Conversion<'a>, Error> {
+        Conversion::open_heeding(&Cancel::default(), storage, sources, out, recipe, options)
+    }
+
+    /// As [`Conversion::open_on`]. A worker ([`Options::worker`]) needs a plan: where there is none that is
+    /// complete, the first worker to take the lock makes it, and the others wait here until it has, or
+    /// until `cancel` asks for the end.
+    ///
+    /// # Errors
+    /// As [`Conversion::open`]; of a worker also those of [`Conversion::plan`], and [`Error::Locked`] never.
+    pub fn open_heeding<S: AsRef<OsStr>>(
+        cancel: &Cancel,
+        storage: Arc<dyn Storage>,
+        sources: &[S],
+        out: &Path,
+        recipe: &'a Recipe,
+        options: &'a Options,
+    ) -> Result<Conversion<'a>, Error> {
         let sources = source::resolve(sources)?;
         source::keep_apart(&sources, out, &private_folder(out)?)?;
-        let dataset = Dataset::open_on(storage, out, recipe, options.key_file.as_deref())?;
-        let pipeline = Pipeline::new(recipe, &dataset.key);
-        let counters = Arc::new(Counters::new(&pipeline));
-        Ok(Conversion { recipe, options, sources, dataset, pipeline, counters, segment_slices: SEGMENT_SLICES })
+        let open = |share| {
+            let dataset = Dataset::open_on(storage.clone(), out, recipe, options.key_file.as_deref(), share)?;
+            let pipeline = Pipeline::new(recipe, &dataset.key);
+            let counters = Arc::new(Counters::new(&pipeline));
+            let (sources, segment_slices) = (sources.clone(), SEGMENT_SLICES);
+            Ok(Conversion { recipe, options, sources, dataset, pipeline, counters, segment_slices })
+        };
+        match options.worker {
+            None => open(Share::Alone),
+            Some(_) => open_planned(cancel, &open, &|| plan::is_complete(&*storage, out)),
+        }
     }
 
     /// The same conversion with plan segments of so many slices, for tests. It changes the plan's bytes
@@ -99,19 +152,49 @@ impl<'a> Conversion<'a> {
         self.counters.clone()
     }
 
-    /// Plans what is new in the sources and makes every shard that is missing.
+    /// Plans what is new in the sources, and makes no shard.
+    ///
+    /// # Errors
+    /// As [`Conversion::run`].
+    pub fn plan(&self, cancel: &Cancel) -> Result<PlanSummary, Error> {
+        let examine = |bytes: &Bytes| self.examine(bytes);
+        let mut planner = Planner::new(&self.dataset, self.recipe, &self.sources, &examine)?.heeding(cancel);
+        let mut summary = PlanSummary::default();
+        for segment in planner.by_ref() {
+            let segment = segment?;
+            self.counters.segment_planned(&segment.tally);
+            summary.tally += &segment.tally;
+            for shard in segment.shards() {
+                summary.shards += 1;
+                let name = ShardId::data_name_of(segment.generation, shard);
+                summary.shards_to_make += u64::from(self.dataset.out.find(&name)?.is_none());
+            }
+        }
+        self.counters.plan_complete();
+        match cancel.requested() {
+            Some(code) => Err(Error::Interrupted(code)),
+            None => Ok(PlanSummary { plan: planner.counts(), ..summary }),
+        }
+    }
+
+    fn examine(&self, bytes: &Bytes) -> Examined {
+        self.counters.header_read();
+        decode::examine(bytes, self.recipe)
+    }
+
+    /// Plans what is new in the sources and makes every shard that is missing. A worker plans nothing, and
+    /// makes and counts its own shards alone.
     ///
     /// # Errors
     /// [`Error`] of any kind that stops a run; the same call continues later.
     /// [`Error::Interrupted`] where `cancel` asked for the end.
     pub fn run(&self, cancel: &Cancel) -> Result<Summary, Error> {
-        let examine = |bytes: &Bytes| {
-            self.counters.header_read();
-            decode::examine(bytes, self.recipe)
-        };
+        let examine = |bytes: &Bytes| self.examine(bytes);
         let line_ended = Cancel::default();
+        let worker = self.options.worker;
         let planner = Planner::new(&self.dataset, self.recipe, &self.sources, &examine)?;
         let planner = planner.with_segment_slices(self.segment_slices).heeding(cancel).heeding(&line_ended);
+        let planner = if worker.is_some() { planner.known_only() } else { planner };
         let line = Line {
             pipeline: &self.pipeline,
             recipe: self.recipe,
@@ -122,7 +205,7 @@ impl<'a> Conversion<'a> {
         };
         let (segments_in, segments) = bounded(WAITING_SEGMENTS);
         let (planned, converted) = thread::scope(|scope| {
-            let planning = scope.spawn(move || plan(planner, &segments_in, &self.counters));
+            let planning = scope.spawn(move || hand_on(planner, worker, &segments_in, &self.counters));
             let converted = runner::run(&line, segments, &self.counters, cancel);
             line_ended.request(ExitCode::Terminated); // where it failed, nobody wants the next segment
             (planning.join(), converted)
@@ -135,14 +218,57 @@ impl<'a> Conversion<'a> {
     }
 }
 
-/// The planner's thread: hands every segment to the walker, and counts what the plan itself classed.
-fn plan(
+/// How often a worker looks whether it is its turn.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Opens the data set together with other workers, once it is planned to the end: by this worker, if it is
+/// the first to have the lock. `open` opens it; `is_planned` says whether there is a complete plan.
+fn open_planned<'a>(
+    cancel: &Cancel,
+    open: &dyn Fn(Share) -> Result<Conversion<'a>, Error>,
+    is_planned: &dyn Fn() -> Result<bool, Error>,
+) -> Result<Conversion<'a>, Error> {
+    let (mut has_planned, mut has_told) = (false, false);
+    loop {
+        if let Some(code) = cancel.requested() {
+            return Err(Error::Interrupted(code));
+        }
+        // After planning, even where there was nothing to plan.
+        let share = if has_planned || is_planned()? { Share::Together } else { Share::Alone };
+        match (open(share), share) {
+            (Ok(conversion), Share::Together) => return Ok(conversion),
+            (Ok(conversion), Share::Alone) => {
+                if !is_planned()? {
+                    conversion.plan(cancel)?;
+                }
+                has_planned = true;
+            }
+            (Err(Error::Locked(out)), _) => {
+                if !has_told {
+                    tracing::warn!("waiting: another run plans, or works alone, in {}", out.display());
+                    has_told = true;
+                }
+                thread::sleep(LOOK_EVERY);
+            }
+            (Err(error), _) => return Err(error),
+        }
+    }
+}
+
+/// The planner's thread: hands every segment to the walker, or what of it is the worker's, and counts what
+/// the plan itself classed.
+fn hand_on(
     mut planner: Planner<'_>,
+    worker: Option<Worker>,
     segments: &Sender<Result<Segment, Error>>,
     counters: &Counters,
 ) -> (PlanCounts, Tally) {
     let mut tally = Tally::default();
     for segment in planner.by_ref() {
+        let segment = match worker {
+            Some(worker) => segment.map(|segment| segment.with_shards(|shard| worker.makes(shard))),
+            None => segment,
+        };
         if let Ok(segment) = &segment {
             tally += &segment.tally;
             counters.segment_planned(&segment.tally);

@@ -41,6 +41,7 @@ pub mod column;
 pub mod convert;
 pub mod decode;
 pub mod error;
+pub mod finalize;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod identity;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dcmshard::error::{Error, ExitCode};
-use dcmshard::options::{MIN_MEMORY_BYTES, Options};
+use dcmshard::options::{MIN_MEMORY_BYTES, Options, Worker};
 use dcmshard::phantom::PhantomOptions;
 use dcmshard::recipe::{self, Recipe, RecipeError, RecipeErrors, SHIPPED};
 use dcmshard::verify::ReadData;
@@ -38,6 +38,10 @@ pub enum Command {
     /// Turn folders of DICOM into shards. The same command again continues where it stopped.
     #[command(after_long_help = format!("{}\n{}", recipe::key_list(), exit_codes()))]
     Convert(ConvertArgs),
+    /// Plan what is new in the sources, and make no shard: what workers begin with.
+    Plan(PlanArgs),
+    /// Write the manifest of a data set that workers made, or list what is missing.
+    Finalize(FinalizeArgs),
     /// Check every promise about an output folder: structure, ledger against data, hashes; make rows again.
     #[command(after_long_help = WHAT_VERIFY_FINDS)]
     Verify(VerifyArgs),
@@ -49,8 +53,9 @@ pub enum Command {
     Schema(SchemaArgs),
 }
 
-#[derive(Debug, Parser)]
-pub struct ConvertArgs {
+/// What goes where, and as what.
+#[derive(Debug, clap::Args)]
+pub struct JobArgs {
     /// Folders (or files) to convert, as PATH or LABEL=PATH. The label is part of each input's
     /// identity; it is the last component of the path unless given.
     #[arg(required = true, value_name = "SOURCE")]
@@ -69,7 +74,37 @@ pub struct ConvertArgs {
     /// The HMAC key: a file of 32 raw bytes, or of 64 hex digits. Without it OUT.private/key, made
     /// on the first run.
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// How to show progress.
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+    /// Seconds that a run asked to end (SIGINT, SIGTERM, SIGHUP) has to publish whole shards; then it ends
+    /// whatever the disk or a decoder does.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, hide_short_help = true)]
+    pub grace: u64,
+}
+
+#[derive(Debug, Parser)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+}
+
+#[derive(Debug, Parser)]
+pub struct FinalizeArgs {
+    /// The folder of the data set.
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Parser)]
+pub struct ConvertArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Make every N-th planned shard only, from number i on (0 to N-1), and no manifest: one of N processes
+    /// on any machines, with the same OUT and key. `dcmshard finalize` ends it.
+    #[arg(long, value_name = "i/N")]
+    worker: Option<Worker>,
     /// Worker threads: so many stage calls run at one moment, 1 to 1024. [default: the number of
     /// cores]
     #[arg(long, value_name = "N", value_parser = parse_count)]
@@ -83,9 +118,6 @@ pub struct ConvertArgs {
     /// End with exit code 3 where more than this share of slices (0 to 1) was rejected.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     max_rejects: Option<f64>,
-    /// How to show progress.
-    #[arg(long, value_enum, default_value_t = Progress::Auto)]
-    pub progress: Progress,
 }
 
 impl ConvertArgs {
@@ -96,7 +128,8 @@ impl ConvertArgs {
             memory_bytes: self.memory,
             channel_capacity: self.channel_capacity,
             max_rejects: self.max_rejects,
-            key_file: self.key.clone(),
+            key_file: self.job.key.clone(),
+            worker: self.worker,
         }
     }
 }

@@ -1,54 +1,63 @@
-//! `dcmshard convert`.
+//! `dcmshard convert` and `dcmshard plan`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dcmshard::convert::Conversion;
-use dcmshard::error::{Error, ExitCode};
-use dcmshard::runner::Cancel;
+use dcmshard::error::Error;
+use dcmshard::options::Options;
 use dcmshard::sink::dataset::private_folder;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
-use signal_hook::flag;
+use dcmshard::sink::disk::Disk;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::args::{self, ConvertArgs};
+use super::args::{self, ConvertArgs, PlanArgs};
 use super::summary::Effort;
-use super::{Ended, print, progress, summary};
+use super::{Ended, print, progress, signals, summary};
 
 /// Converts, showing progress, and prints the summary table.
 pub fn run(args: &ConvertArgs) -> Ended {
-    let recipe = args::read_recipe(&args.recipe, &args.settings)?;
+    let job = &args.job;
+    let recipe = args::read_recipe(&job.recipe, &job.settings)?;
     let options = args.options();
-    let conversion = Conversion::open(&args.sources, &args.out, &recipe, &options)?;
-    let cancel = Cancel::default();
-    heed_signals(&cancel)?;
+    prepare()?;
+    let cancel = signals::heed(Duration::from_secs(job.grace))?;
+    let disk = Arc::new(Disk::default());
+    let conversion = Conversion::open_heeding(&cancel, disk, &job.sources, &job.out, &recipe, &options)?;
     let started = Instant::now();
-    let shown = progress::show(args.progress, conversion.counters());
+    let shown = progress::show(job.progress, conversion.counters());
     let ended = conversion.run(&cancel);
     let elapsed = started.elapsed();
     shown.end(&ended);
     let ended = ended?;
     let run = conversion.counters().snapshot();
     let effort = Effort { run: &run, elapsed, threads: options.threads };
-    print(&summary::text(&ended, &effort, &args.out, &private_folder(&args.out)?));
+    print(&summary::text(&ended, &effort, &job.out, &private_folder(&job.out)?));
     Ok(ended.exit_code())
 }
 
-/// The first SIGINT, SIGTERM or SIGHUP asks the run to end with whole shards; the second ends the
-/// process at once, which loses nothing that was published. SIGXFSZ is caught and forgotten: the
-/// write that is larger than `ulimit -f` allows fails instead, which is an error like a full disk.
-fn heed_signals(cancel: &Cancel) -> Result<(), Error> {
-    let unheeded = |signal: i32, error| Error::Bug(format!("signal {signal} cannot be heeded: {error}"));
-    flag::register(SIGXFSZ, Arc::default()).map_err(|error| unheeded(SIGXFSZ, error))?;
-    let second = Arc::new(AtomicBool::new(false));
-    let interrupted =
-        [(SIGINT, ExitCode::Interrupted), (SIGTERM, ExitCode::Terminated), (SIGHUP, ExitCode::Terminated)];
-    for (signal, code) in interrupted {
-        // In this order: the first signal finds `second` unset and sets it, the next one finds it set.
-        flag::register_conditional_shutdown(signal, code as i32, second.clone())
-            .and_then(|_| flag::register(signal, second.clone()))
-            .and_then(|_| flag::register_usize(signal, cancel.flag(), code as usize))
-            .map_err(|error| unheeded(signal, error))?;
+/// Plans, showing progress, and prints what was found.
+pub fn plan(args: &PlanArgs) -> Ended {
+    let job = &args.job;
+    let recipe = args::read_recipe(&job.recipe, &job.settings)?;
+    let options = Options { key_file: job.key.clone(), ..Options::default() };
+    prepare()?;
+    let cancel = signals::heed(Duration::from_secs(job.grace))?;
+    let conversion = Conversion::open(&job.sources, &job.out, &recipe, &options)?;
+    let shown = progress::show(job.progress, conversion.counters());
+    let planned = conversion.plan(&cancel);
+    shown.end_planning(&planned);
+    let planned = planned?;
+    print(&summary::plan(&planned, &job.out));
+    Ok(planned.exit_code())
+}
+
+/// What a process that holds the key does first: it leaves no core, which would hold the key and a
+/// patient's data. (It may still be traced by its user, as any other.)
+fn prepare() -> Result<(), Error> {
+    signals::survive_limits()?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!("core dumps cannot be turned off: {error}");
     }
     Ok(())
 }

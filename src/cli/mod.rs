@@ -2,7 +2,9 @@
 
 mod args;
 mod convert;
+mod finalize;
 mod progress;
+mod signals;
 mod summary;
 mod verify;
 
@@ -25,12 +27,14 @@ pub fn run() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).without_time().with_target(false).compact();
-    // Where standard error takes nothing, nobody can be told; to try would be a panic.
-    subscriber.with_max_level(args.log_level()).log_internal_errors(false).init();
+    // Where standard error is full or gone, a message is lost, and nothing else.
+    subscriber.log_internal_errors(false).with_max_level(args.log_level()).init();
     say_panics_briefly();
     let ended = match &args.command {
         Command::Convert(args) => convert::run(args),
-        Command::Verify(args) => verify::run(args),
+        Command::Plan(args) => convert::plan(args),
+        Command::Finalize(args) => finalize::run(args),
+        Command::Verify(args) => signals::end_at_once().and_then(|()| verify::run(args)),
         Command::Phantom(args) => draw_phantom(args),
         Command::Recipe(args) => print_recipe(args),
         Command::Schema(args) => print_schema(args),
@@ -39,6 +43,9 @@ pub fn run() -> ExitCode {
         Ok(code) => ExitCode::from(code as u8),
         Err(error) => {
             say_error(&error);
+            if matches!(error, Error::Interrupted(_)) {
+                signals::say_how_to_continue();
+            }
             ExitCode::from(error.exit_code() as u8)
         }
     }
@@ -67,9 +74,23 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(dcmshard::error::ExitCode::Usage as u8)
 }
 
-/// Prints to standard output; a reader that has gone away (a closed pipe) is no error.
+/// Prints how a command has ended. Where that cannot be written, the command has ended so all the same:
+/// the exit code stays, and standard error says what happened.
 fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    if let Err(error) = print_all(text) {
+        say_error(&error);
+    }
+}
+
+/// Prints what a command is for. A reader that has gone away (a closed pipe) is no error.
+fn print_all(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::OutputIo { doing: "write", path: "standard output".into(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints an error to standard error, each of its lines with the program's name.
@@ -95,14 +116,13 @@ fn draw_phantom(args: &PhantomArgs) -> Ended {
 fn print_recipe(args: &RecipeArgs) -> Ended {
     if args.recipe.is_none() && args.settings.is_empty() {
         for shipped in SHIPPED {
-            print(&format!("{:<10} {}\n", shipped.name, shipped.sentence));
+            print_all(&format!("{:<10} {}\n", shipped.name, shipped.sentence))?;
         }
-        print("\n`dcmshard recipe NAME` prints one as TOML, to be changed and given to --recipe.\n");
+        print_all("\n`dcmshard recipe NAME` prints one as TOML, to be changed and given to --recipe.\n")?;
         return Ok(dcmshard::error::ExitCode::Done);
     }
     let name = args.recipe.as_deref().unwrap_or(Path::new("head"));
-    print(&args::read_recipe(name, &args.settings)?.to_toml());
-    Ok(dcmshard::error::ExitCode::Done)
+    print_all(&args::read_recipe(name, &args.settings)?.to_toml()).map(|()| dcmshard::error::ExitCode::Done)
 }
 
 fn print_schema(args: &SchemaArgs) -> Ended {
@@ -113,9 +133,9 @@ fn print_schema(args: &SchemaArgs) -> Ended {
     if let Some(folder) = &args.write {
         return schema::write_all(folder).map(|()| dcmshard::error::ExitCode::Done);
     }
-    match args.format {
-        args::SchemaFormat::Md => print(&schema::columns_markdown(&recipe)),
-        args::SchemaFormat::Json => print(&schema::to_text(&schema::slice_schema(&recipe))),
-    }
-    Ok(dcmshard::error::ExitCode::Done)
+    let text = match args.format {
+        args::SchemaFormat::Md => schema::columns_markdown(&recipe),
+        args::SchemaFormat::Json => schema::to_text(&schema::slice_schema(&recipe)),
+    };
+    print_all(&text).map(|()| dcmshard::error::ExitCode::Done)
 }

@@ -7,9 +7,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use dcmshard::convert::Summary;
-use dcmshard::error::Error;
+use dcmshard::convert::{PlanSummary, Summary};
+use dcmshard::error::{Error, ExitCode};
 use dcmshard::runner::{Counters, Snapshot};
+use dcmshard::sink::ledger::Tally;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value as Json, json};
 
@@ -48,6 +49,15 @@ pub fn show(how: Progress, counters: Arc<Counters>) -> Shown {
 impl Shown {
     /// Stops; as JSON, says how the run ended in a last line.
     pub fn end(self, ended: &Result<Summary, Error>) {
+        self.end_with(ending(ended.as_ref().map(|summary| (summary.exit_code(), Some(&summary.tally)))));
+    }
+
+    /// As [`Shown::end`], of a run that only plans.
+    pub fn end_planning(self, ended: &Result<PlanSummary, Error>) {
+        self.end_with(ending(ended.as_ref().map(|summary| (summary.exit_code(), None))));
+    }
+
+    fn end_with(self, ending: Map<String, Json>) {
         if let Some((end, thread)) = self.thread {
             drop(end);
             let _ = thread.join();
@@ -57,7 +67,7 @@ impl Shown {
             let mut rates = Rates::default();
             rates.see(elapsed, &self.counters.snapshot());
             let mut line = state(&self.counters.snapshot(), elapsed, &rates);
-            line.extend(ending(ended));
+            line.extend(ending);
             say(line);
         }
     }
@@ -136,9 +146,9 @@ fn state(now: &Snapshot, elapsed: Duration, rates: &Rates) -> Map<String, Json> 
 }
 
 /// What the last line says besides: how the run ended, and what the whole data set holds.
-fn ending(ended: &Result<Summary, Error>) -> Map<String, Json> {
+fn ending(ended: Result<(ExitCode, Option<&Tally>), &Error>) -> Map<String, Json> {
     let (state, exit_code) = match ended {
-        Ok(summary) => ("done", summary.exit_code()),
+        Ok((code, _)) => ("done", code),
         Err(error @ Error::Interrupted(_)) => ("interrupted", error.exit_code()),
         Err(error) => ("failed", error.exit_code()),
     };
@@ -146,7 +156,8 @@ fn ending(ended: &Result<Summary, Error>) -> Map<String, Json> {
     fields.insert("state".into(), json!(state));
     fields.insert("exit_code".into(), json!(exit_code as u8));
     match ended {
-        Ok(Summary { tally, .. }) => {
+        Ok((_, None)) => {}
+        Ok((_, Some(tally))) => {
             let classes = CLASSES.map(|class| (class.as_str().to_owned(), json!(tally.of(class))));
             let mut dataset: Map<String, Json> = classes.into_iter().collect();
             let reasons = tally.reasons.iter().map(|(reason, count)| (reason.as_str().to_owned(), json!(count)));
@@ -237,9 +248,9 @@ mod tests {
 
     #[test]
     fn the_last_line_says_how_the_run_ended() {
-        let ended = ending(&Err(Error::Interrupted(dcmshard::error::ExitCode::Terminated)));
+        let ended = ending(Err(&Error::Interrupted(ExitCode::Terminated)));
         assert_eq!((&ended["state"], &ended["exit_code"]), (&json!("interrupted"), &json!(143)));
-        let ended = ending(&Err(Error::Verify("a shard differs".into())));
+        let ended = ending(Err(&Error::Verify("a shard differs".into())));
         assert_eq!((&ended["state"], &ended["exit_code"]), (&json!("failed"), &json!(8)));
         assert_eq!(ended["error"], "a shard differs");
     }

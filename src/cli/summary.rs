@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
-use dcmshard::convert::Summary;
+use dcmshard::convert::{PlanSummary, Summary};
+use dcmshard::finalize::Finalized;
+use dcmshard::plan::PlanCounts;
 use dcmshard::reason::Class;
 use dcmshard::runner::Snapshot;
 use dcmshard::sink::ledger::Tally;
@@ -34,7 +36,7 @@ pub fn text(summary: &Summary, effort: &Effort<'_>, out: &Path, private: &Path) 
         let _ = writeln!(text, "{}\n\n{}", steps(effort), limit(effort));
     }
     let _ = writeln!(text, "{}", this_run(effort));
-    text.push_str(&plan_notes(summary));
+    text.push_str(&plan_notes(&summary.plan));
     let _ = writeln!(text, "shards  {}", out.join("data").display());
     if let Ok(Some(digest)) = manifest::rows_digest(out) {
         let _ = writeln!(text, "rows    digest {digest}: the same for every history of the same inputs");
@@ -44,15 +46,43 @@ pub fn text(summary: &Summary, effort: &Effort<'_>, out: &Path, private: &Path) 
     text
 }
 
+/// What planning found, and what there is to make, as text.
+pub fn plan(summary: &PlanSummary, out: &Path) -> String {
+    let (tally, planned) = (&summary.tally, summary.planned());
+    let mut table = table(["class", "reason", "count"], 2);
+    table.add_row(["planned", "", &planned.to_string()]);
+    for class in CLASSES.into_iter().filter(|class| *class != Class::Written) {
+        add_class(&mut table, tally, class);
+    }
+    let [_, rejected, duplicate, filtered] = CLASSES.map(|class| tally.of(class));
+    let PlanSummary { shards, shards_to_make, .. } = summary;
+    let notes = plan_notes(&summary.plan);
+    format!(
+        "{table}\n\nfound {} = planned {planned} + rejected {rejected} + duplicate {duplicate} + filtered {filtered}\n\
+         {notes}{shards} shards planned, {shards_to_make} to make: dcmshard convert, or convert --worker i/N and then \
+         finalize\nplan    {}\n",
+        tally.found,
+        out.join("plan").display()
+    )
+}
+
+/// What a data set holds that workers made, as text.
+pub fn finalized(found: &Finalized, out: &Path) -> String {
+    let (counts, law) = (counts(&found.tally), law(&found.tally));
+    format!("{counts}\n\n{law}\n{} shards: {}\n", found.shards, out.join("data").display())
+}
+
 fn counts(tally: &Tally) -> Table {
     let mut table = table(["class", "reason", "count"], 2);
-    for class in CLASSES {
-        table.add_row([class.as_str(), "", &tally.of(class).to_string()]);
-        for (reason, count) in tally.reasons.iter().filter(|(reason, _)| reason.class() == class) {
-            table.add_row(["", reason.as_str(), &count.to_string()]);
-        }
-    }
+    CLASSES.into_iter().for_each(|class| add_class(&mut table, tally, class));
     table
+}
+
+fn add_class(table: &mut Table, tally: &Tally, class: Class) {
+    table.add_row([class.as_str(), "", &tally.of(class).to_string()]);
+    for (reason, count) in tally.reasons.iter().filter(|(reason, _)| reason.class() == class) {
+        table.add_row(["", reason.as_str(), &count.to_string()]);
+    }
 }
 
 /// `found = written + rejected + duplicate + filtered`, with the numbers.
@@ -114,8 +144,7 @@ fn this_run(effort: &Effort<'_>) -> String {
 }
 
 /// What the plan came across besides: one line each, where there is any.
-fn plan_notes(summary: &Summary) -> String {
-    let plan = &summary.plan;
+fn plan_notes(plan: &PlanCounts) -> String {
     let notes = [
         (plan.known, "inputs were known already and not opened"),
         (plan.changed, "inputs changed since they were converted; their old rows stay (exit code 3)"),

@@ -1,11 +1,14 @@
 //! What earlier runs committed, as it lies on disk.
 
+use std::io;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
-use super::{complete_name, paths_name, segment_ledger_name, segment_name};
+use super::{complete_name, segment_name};
 use crate::error::Error;
-use crate::sink::dataset::Dataset;
 use crate::sink::publish::OutputFolder;
+use crate::sink::storage::Storage;
 
 /// The mark that a generation is planned to its end: `plan/gNNNNNN/complete.json`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +29,7 @@ pub(crate) struct SegmentSummary {
 }
 
 /// The segments on disk.
-pub(super) struct Committed {
+pub(crate) struct Committed {
     /// Generation and index of each, in plan order.
     pub segments: Vec<(u32, u32)>,
     /// Whether the last generation is planned to its end.
@@ -34,23 +37,40 @@ pub(super) struct Committed {
 }
 
 impl Committed {
-    /// Lists them, and removes what a killed run left of a segment that it did not commit.
-    pub(super) fn list(dataset: &Dataset) -> Result<Committed, Error> {
+    /// Lists them. What a killed run left of a segment that it did not commit stays: it may be what a
+    /// living twin is about to commit.
+    pub(crate) fn list(out: &OutputFolder) -> Result<Committed, Error> {
         let mut segments = Vec::new();
         for generation in 1.. {
-            let count = segments_of(&dataset.out, generation)?;
+            let count = segments_of(out, generation)?;
             segments.extend((0..count).map(|index| (generation, index)));
-            // Of a segment that was never committed: inputs may have come or gone since, and then
-            // its bytes would be others.
-            dataset.out.remove(&segment_ledger_name(generation, count))?;
-            dataset.private.remove(&paths_name(generation, count))?;
-            if !exists(&dataset.out, &complete_name(generation))? {
+            if !exists(out, &complete_name(generation))? {
                 // Where it has no segment, it is the one after the last.
                 return Ok(Committed { segments, last_is_complete: count == 0 && generation > 1 });
             }
         }
         Err(Error::Bug("2^32 generations".to_owned()))
     }
+}
+
+/// Whether there is a plan, and its last generation is planned to its end.
+///
+/// # Errors
+/// [`Error::OutputIo`].
+pub(crate) fn is_complete(storage: &dyn Storage, out: &Path) -> Result<bool, Error> {
+    let there = |name: String| {
+        let path = out.join(name);
+        match storage.open(&path) {
+            Ok(_) => Ok(true),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+            Err(source) => Err(Error::OutputIo { doing: "open", path, source }),
+        }
+    };
+    let mut generation = 1;
+    while there(complete_name(generation))? {
+        generation += 1;
+    }
+    Ok(generation > 1 && !there(segment_name(generation, 0))?)
 }
 
 /// How many segments a generation has.

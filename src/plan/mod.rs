@@ -39,9 +39,9 @@ mod paths;
 mod planner;
 mod segment;
 
-pub(crate) use committed::{Complete, SegmentSummary};
+pub(crate) use committed::{Committed, Complete, SegmentSummary, is_complete};
 pub use planner::{Examine, PlanCounts, Planner};
-pub(crate) use segment::{PlannedInput, read_inputs};
+pub(crate) use segment::{PlannedInput, read_inputs, read_stored};
 pub use segment::{PlannedSlice, Segment};
 
 /// Slices after which a segment is closed. The same number of inputs that are not planned closes

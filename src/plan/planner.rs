@@ -62,6 +62,7 @@ pub struct Planner<'a> {
     examined: VecDeque<(Found, Examined)>,
     counts: PlanCounts,
     ended: bool,
+    known_only: bool,
     cancels: Vec<Cancel>,
 }
 
@@ -81,8 +82,7 @@ impl std::fmt::Debug for Planner<'_> {
 }
 
 impl<'a> Planner<'a> {
-    /// A planner for `dataset`, whose recipe `recipe` is; needs its lock. Removes what a killed run
-    /// left of a segment that it did not commit.
+    /// A planner for `dataset`, whose recipe `recipe` is.
     ///
     /// # Errors
     /// [`Error::OutputIo`]; [`Error::Verify`] where committed segments have a gap.
@@ -92,7 +92,7 @@ impl<'a> Planner<'a> {
         sources: &'a [Source],
         examine: Examine<'a>,
     ) -> Result<Planner<'a>, Error> {
-        let committed = Committed::list(dataset)?;
+        let committed = Committed::list(&dataset.out)?;
         let generation = committed.segments.last().map_or(1, |(generation, _)| *generation);
         Ok(Planner {
             dataset,
@@ -110,6 +110,7 @@ impl<'a> Planner<'a> {
             examined: VecDeque::new(),
             counts: PlanCounts::default(),
             ended: false,
+            known_only: false,
             cancels: Vec::new(),
         })
     }
@@ -118,6 +119,12 @@ impl<'a> Planner<'a> {
     /// committed stays as it is.
     pub fn with_segment_slices(mut self, slices: u64) -> Planner<'a> {
         self.segment_slices = slices.max(1);
+        self
+    }
+
+    /// The same planner, which ends after what earlier runs committed: it walks over nothing.
+    pub fn known_only(mut self) -> Planner<'a> {
+        self.known_only = true;
         self
     }
 
@@ -136,6 +143,9 @@ impl<'a> Planner<'a> {
     fn advance(&mut self) -> Result<Option<Segment>, Error> {
         if let Some((generation, index)) = self.committed.pop_front() {
             return self.read_back(generation, index).map(Some);
+        }
+        if self.known_only {
+            return Ok(None);
         }
         if self.walk.is_none() {
             if self.generation_is_complete {
@@ -255,18 +265,21 @@ impl<'a> Planner<'a> {
         Ok(!ended || !self.examined.is_empty())
     }
 
-    /// Publishes the segment: its ledger, its paths, then itself.
+    /// Publishes the segment: its ledger, its paths, then itself. What a killed run left under the names
+    /// of the first two is replaced where inputs came or went since.
     fn commit(&mut self, mut draft: Draft) -> Result<Segment, Error> {
         let (Place { generation, index, ordinal, shard }, output) = (self.next, &self.recipe.output);
         let planned = draft.settle((output.order, output.rows_per_shard), (ordinal, shard), &mut self.owners);
         let (out, private) = (&self.dataset.out, &self.dataset.private);
+        let name = segment_name(generation, index);
+        let commit = out.path(&name);
         let mut metadata: Vec<(&str, String)> = self.stamps().into();
         let ledger_name = segment_ledger_name(generation, index);
-        let ledger = ledger::publish(out, &ledger_name, &draft.not_planned, &metadata)?;
-        paths::publish(private, &paths_name(generation, index), &draft.paths, &draft.inputs)?;
+        let ledger = ledger::publish(&out.until(commit.clone()), &ledger_name, &draft.not_planned, &metadata)?;
+        let paths_name = paths_name(generation, index);
+        paths::publish(&private.until(commit), &paths_name, &draft.paths, &draft.inputs)?;
         draft.inputs = Vec::new(); // no longer needed while the segment is encoded
         metadata.push(("ledger_sha256", ledger.sha256));
-        let name = segment_name(generation, index);
         let mut file = out.begin(&name)?;
         table::write(&planned, segment::batch, &metadata, &mut file, &out.path(&name))?;
         let published = file.publish()?;
@@ -304,8 +317,12 @@ impl<'a> Planner<'a> {
         segment
     }
 
-    /// Marks the generation as planned to its end, where it has a segment and is not marked yet.
+    /// Marks the generation as planned to its end, where it has a segment and is not marked yet. What a
+    /// killed run left of a segment that there is not, since its inputs have gone, is removed.
     fn complete(&mut self) -> Result<(), Error> {
+        let Place { generation, index, .. } = self.next;
+        self.dataset.out.remove(&segment_ledger_name(generation, index))?;
+        self.dataset.private.remove(&paths_name(generation, index))?;
         if self.segments.is_empty() {
             return Ok(());
         }

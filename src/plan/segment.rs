@@ -84,6 +84,23 @@ impl Segment {
         })
     }
 
+    /// The numbers of its shards, ascending.
+    pub fn shards(&self) -> impl Iterator<Item = u32> + '_ {
+        self.inputs
+            .chunk_by(|a, b| a.0.shard == b.0.shard)
+            .filter_map(|part| part.first())
+            .map(|(input, _)| input.shard)
+    }
+
+    /// The same segment with some of its shards alone. The others, and what is not planned, are
+    /// somebody else's to make and to count.
+    pub(crate) fn with_shards(mut self, are_ours: impl Fn(u32) -> bool) -> Segment {
+        self.inputs.retain(|(input, _)| are_ours(input.shard));
+        self.slice_count = self.inputs.iter().map(|(input, _)| u64::from(input.frames)).sum();
+        self.tally = Tally { found: self.slice_count, ..Tally::default() };
+        self
+    }
+
     /// The ordinal of its first slice.
     pub fn first_ordinal(&self) -> Ordinal {
         Ordinal(self.first_ordinal)
@@ -139,7 +156,7 @@ pub(crate) fn read_inputs(path: &Path) -> Result<(Vec<PlannedInput>, BTreeMap<St
 }
 
 /// As [`read_inputs`], of a file that is open.
-pub(super) fn read_stored(file: &Stored) -> Result<(Vec<PlannedInput>, BTreeMap<String, String>), Error> {
+pub(crate) fn read_stored(file: &Stored) -> Result<(Vec<PlannedInput>, BTreeMap<String, String>), Error> {
     let table = table::read_stored(file)?;
     let wrong = |problem: String| Error::Verify(format!("{} is no plan segment: {problem}", file.path().display()));
     let inputs = from_batch(&table.rows).map_err(wrong)?;

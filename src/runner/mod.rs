@@ -77,7 +77,8 @@ struct Shared<'a> {
     stop: Stop,
 }
 
-/// Makes every planned shard that is not there yet, publishes each, and the manifest at the end.
+/// Makes every planned shard that is not there yet, publishes each, and the manifest at the end (which
+/// a worker leaves to [`crate::finalize`]).
 ///
 /// Returns the counts of all planned slices of `segments`, those of shards that were there already
 /// included; what the plan itself classed (filtered, duplicate) stands in the segments' own
@@ -172,7 +173,9 @@ fn run_fed(
     tally += &committed.tally;
     let mut records = walked.existing;
     records.extend(committed.records);
-    manifest::publish(line.folder, &recipe_hash, line.key_id, records)?;
+    if line.options.worker.is_none() {
+        manifest::publish(line.folder, &recipe_hash, line.key_id, records)?;
+    }
     tally.check()?;
     Ok(tally)
 }

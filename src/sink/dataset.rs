@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::disk::Disk;
 use super::publish::{self, OutputFolder};
-use super::storage::{Lock, Storage, Stored};
+use super::storage::{Lock, Share, Storage, Stored};
 use super::table;
 use crate::error::Error;
 use crate::identity::Key;
@@ -50,8 +50,9 @@ pub struct Dataset {
     pub key: Key,
     /// [`Recipe::hash`] of the recipe that OUT is made with.
     pub recipe_hash: String,
-    /// Held while this value lives; the system lets go of it with the process.
-    _lock: Box<dyn Lock>,
+    /// Held while this value lives; the system lets go of it with the process. `None` where the file
+    /// system knows no locks.
+    _lock: Option<Box<dyn Lock>>,
 }
 
 /// What `dataset.json` holds.
@@ -94,10 +95,12 @@ impl Dataset {
     /// [`Error::OtherRecipe`] where OUT was made with another recipe or key, one line for each
     /// difference: up to here nothing was touched. Then [`Error::Locked`] and [`Error::OutputIo`].
     pub fn open(out: &Path, recipe: &Recipe, key_file: Option<&Path>) -> Result<Dataset, Error> {
-        Dataset::open_on(Arc::new(Disk::default()), out, recipe, key_file)
+        Dataset::open_on(Arc::new(Disk::default()), out, recipe, key_file, Share::Alone)
     }
 
-    /// As [`Dataset::open`], with OUT and OUT.private on another file system than the machine's.
+    /// As [`Dataset::open`], with OUT and OUT.private on another file system than the machine's, and
+    /// with the lock held as `share` says. Nothing that is right depends on the lock: whoever is first
+    /// makes the key and `dataset.json`, and others take what they find.
     ///
     /// # Errors
     /// As [`Dataset::open`].
@@ -106,18 +109,19 @@ impl Dataset {
         out: &Path,
         recipe: &Recipe,
         key_file: Option<&Path>,
+        share: Share,
     ) -> Result<Dataset, Error> {
         let private = private_folder(out)?;
         let given = key_file.map(read_key_file).transpose()?;
-        let found = match given {
-            Some(key) => Some(key),
-            None => read_own_key(&*storage, &private)?,
+        let key = || match &given {
+            Some(key) => Ok(Some(key.clone())),
+            None => read_own_key(&*storage, &private),
         };
-        check(&*storage, out, recipe, found.as_ref())?;
+        check(&*storage, out, recipe, &key)?;
 
         let folder = OutputFolder::create_on(storage.clone(), out, OUT_MODE)?;
-        let lock = lock_on(&*storage, &folder)?;
-        check(&*storage, out, recipe, found.as_ref())?; // another first run may have come between
+        let lock = lock(&*storage, &folder, share)?;
+        let found = check(&*storage, out, recipe, &key)?; // another first run may have come between
         folder.sweep()?;
         let private = OutputFolder::create_on(storage.clone(), &private, PRIVATE_MODE)?;
         tighten(private.root(), PRIVATE_MODE);
@@ -127,13 +131,13 @@ impl Dataset {
             None => make_key(&private)?,
         };
         let file = DatasetFile::new(recipe, &key)?;
-        if let Some(there) = DatasetFile::read_on(&*storage, out)? {
-            if there.codecs != file.codecs {
-                tracing::warn!("{}: made with other codec versions; new shards may differ in bytes", out.display());
-            }
-        } else {
-            let json = serde_json::to_string_pretty(&file).map_err(|e| Error::Bug(format!("{DATASET_NAME}: {e}")))?;
-            folder.publish_bytes(DATASET_NAME, format!("{json}\n").as_bytes())?;
+        let there = match DatasetFile::read_on(&*storage, out)? {
+            Some(there) => there,
+            None => file.put(&folder)?,
+        };
+        there.check_same(&file, out)?;
+        if there.codecs != file.codecs {
+            tracing::warn!("{}: made with other codec versions; new shards may differ in bytes", out.display());
         }
         Ok(Dataset { out: folder, private, key, recipe_hash: file.recipe_hash, _lock: lock })
     }
@@ -168,11 +172,35 @@ impl DatasetFile {
         DatasetFile::read_on(&Disk::default(), out)
     }
 
-    fn read_on(storage: &dyn Storage, out: &Path) -> Result<Option<DatasetFile>, Error> {
+    pub(crate) fn read_on(storage: &dyn Storage, out: &Path) -> Result<Option<DatasetFile>, Error> {
         let path = out.join(DATASET_NAME);
         let Some(bytes) = read(storage, &path)? else { return Ok(None) };
-        let file = serde_json::from_slice(&bytes);
-        file.map(Some).map_err(|e| Error::Verify(format!("{} is damaged: {e}", path.display())))
+        DatasetFile::parse(&bytes, &path).map(Some)
+    }
+
+    fn parse(bytes: &[u8], path: &Path) -> Result<DatasetFile, Error> {
+        serde_json::from_slice(bytes).map_err(|e| Error::Verify(format!("{} is damaged: {e}", path.display())))
+    }
+
+    /// Publishes it, unless a twin has; gives back what is there.
+    fn put(&self, out: &OutputFolder) -> Result<DatasetFile, Error> {
+        let json = serde_json::to_string_pretty(self).map_err(|e| Error::Bug(format!("{DATASET_NAME}: {e}")))?;
+        let there = out.put_if_absent(DATASET_NAME, format!("{json}\n").as_bytes())?;
+        DatasetFile::parse(&there, &out.path(DATASET_NAME))
+    }
+
+    /// # Errors
+    /// [`Error::OtherRecipe`] where `self`, which OUT has, and `asked` differ in recipe or key.
+    fn check_same(&self, asked: &DatasetFile, out: &Path) -> Result<(), Error> {
+        let differences = self.differences(asked);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::OtherRecipe(format!(
+            "{} was made with another recipe or key; name another --out, or ask for the same:\n  {}",
+            out.display(),
+            differences.join("\n  ")
+        )))
     }
 
     /// One line for each field in which `self` (OUT) and `asked` (this run) differ.
@@ -214,25 +242,34 @@ pub fn private_folder(out: &Path) -> Result<PathBuf, Error> {
     Ok(path.with_file_name(name))
 }
 
-/// Compares what OUT was made with, if it was made, with what this run asks. Touches nothing.
-fn check(storage: &dyn Storage, out: &Path, recipe: &Recipe, key: Option<&Key>) -> Result<(), Error> {
-    let Some(file) = DatasetFile::read_on(storage, out)? else { return check_free(storage, out) };
-    let Some(key) = key else {
+/// Compares what OUT was made with, if it was made, with what this run asks; gives back its key, if it
+/// has one. Touches nothing.
+fn check(
+    storage: &dyn Storage,
+    out: &Path,
+    recipe: &Recipe,
+    key: &dyn Fn() -> Result<Option<Key>, Error>,
+) -> Result<Option<Key>, Error> {
+    let read = || DatasetFile::read_on(storage, out);
+    let file = match read()? {
+        Some(file) => file,
+        None => match (check_free(storage, out), read()?) {
+            (Ok(()), None) => return key(),
+            // A first run at the same time has made it since.
+            (_, Some(file)) => file,
+            (refused, None) => return refused.and(Ok(None)),
+        },
+    };
+    // After the file: where that is there, the key that its run has made is there too.
+    let Some(key) = key()? else {
         return Err(Error::OtherRecipe(format!(
             "{} was made with key {}, which is not in its private folder; name its file with --key",
             out.display(),
             file.key_id
         )));
     };
-    let differences = file.differences(&DatasetFile::new(recipe, key)?);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(Error::OtherRecipe(format!(
-        "{} was made with another recipe or key; name another --out, or ask for the same:\n  {}",
-        out.display(),
-        differences.join("\n  ")
-    )))
+    file.check_same(&DatasetFile::new(recipe, &key)?, out)?;
+    Ok(Some(key))
 }
 
 /// An OUT without `dataset.json` may be missing, empty, or what a killed first run left.
@@ -256,22 +293,25 @@ fn check_free(storage: &dyn Storage, out: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes the lock of an OUT of the machine's file system, until what is given back is dropped.
+/// The lock of OUT: comfort, not safety. `None` where the file system knows none.
 ///
 /// # Errors
-/// [`Error::Locked`] where another run has it; [`Error::OutputIo`].
-pub(crate) fn lock(out: &OutputFolder) -> Result<Box<dyn Lock>, Error> {
-    lock_on(&Disk::default(), out)
-}
-
-/// # Errors
 /// [`Error::Locked`] where another run has it.
-fn lock_on(storage: &dyn Storage, out: &OutputFolder) -> Result<Box<dyn Lock>, Error> {
+pub(crate) fn lock(storage: &dyn Storage, out: &OutputFolder, share: Share) -> Result<Option<Box<dyn Lock>>, Error> {
     let path = out.path(LOCK_NAME);
-    storage.lock(&path, 0o640).map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => Error::Locked(out.root().to_owned()),
-        _ => Error::OutputIo { doing: "lock", path, source },
-    })
+    match storage.lock(&path, 0o640, share) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Error::Locked(out.root().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            tracing::warn!(
+                "{}: the file system knows no locks; two runs at once do no harm but work twice, and what killed \
+                 runs leave in .tmp stays there",
+                out.root().display()
+            );
+            Ok(None)
+        }
+        Err(source) => Err(Error::OutputIo { doing: "lock", path, source }),
+    }
 }
 
 /// The bytes of a small file; `None` where there is none.
@@ -288,10 +328,14 @@ fn read_own_key(storage: &dyn Storage, private: &Path) -> Result<Option<Key>, Er
     let path = private.join(KEY_NAME);
     let Some(bytes) = read(storage, &path)? else { return Ok(None) };
     tighten(&path, 0o600);
-    match <[u8; 32]>::try_from(bytes.as_slice()) {
-        Ok(key) => Ok(Some(Key::new(key))),
-        Err(_) => Err(Error::Verify(format!("{} holds {} bytes, expected 32", path.display(), bytes.len()))),
-    }
+    key_of(&bytes, &path).map(Some)
+}
+
+/// The key of a file of ours.
+fn key_of(bytes: &[u8], path: &Path) -> Result<Key, Error> {
+    let key = <[u8; 32]>::try_from(bytes);
+    let wrong = |_| Error::Verify(format!("{} holds {} bytes, expected 32", path.display(), bytes.len()));
+    key.map(Key::new).map_err(wrong)
 }
 
 /// The key in `key_file`, else in the private folder of `out`; `None` where there is none.
@@ -325,8 +369,8 @@ fn read_key_file(path: &Path) -> Result<Key, Error> {
 fn make_key(private: &OutputFolder) -> Result<Key, Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|e| Error::Bug(format!("the system gives no random bytes: {e}")))?;
-    private.publish_bytes(KEY_NAME, &bytes)?;
-    Ok(Key::new(bytes))
+    let there = private.put_if_absent(KEY_NAME, &bytes)?;
+    key_of(&there, &private.path(KEY_NAME))
 }
 
 /// Takes away what others may do with a secret; with one warning, and never a refusal.

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{self, Advice, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
-use super::storage::{Lock, Room, Storage, StoredFile};
+use super::storage::{Lock, Room, Share, Storage, StoredFile};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -120,6 +120,14 @@ impl Storage for Disk {
         let (parent, name) = self.parent(file)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let created = fs::openat(&*parent, name, flags, Mode::from_raw_mode(mode))?;
+        match flock(&created, FlockOperation::NonBlockingLockExclusive) {
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
+            _ => {}
+        }
+        // A sweep may have come between: what it holds, or has removed, is nobody's.
+        if fs::fstat(&created)?.st_nlink == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         Ok(Box::new(OpenFile { file: created.into(), written: 0, on_its_way: 0 }))
     }
 
@@ -143,11 +151,36 @@ impl Storage for Disk {
         Ok(fs::unlinkat(&*parent, name, AtFlags::empty())?)
     }
 
-    fn lock(&self, file: &Path, mode: u32) -> io::Result<Box<dyn Lock>> {
+    fn remove_unheld(&self, file: &Path) -> io::Result<bool> {
         let (parent, name) = self.parent(file)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = fs::statat(&*parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::Directory => return Ok(false),
+            FileType::RegularFile => {}
+            _ => return Ok(fs::unlinkat(&*parent, name, AtFlags::empty()).map(|()| true)?),
+        }
+        // For writing: over NFS an exclusive lock asks for it.
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = match fs::openat(&*parent, name, flags, Mode::empty()) {
+            Err(Errno::ACCESS | Errno::PERM) => return Ok(false), // another user's
+            opened => opened?,
+        };
+        match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+            Ok(()) => Ok(fs::unlinkat(&*parent, name, AtFlags::empty()).map(|()| true)?),
+        }
+    }
+
+    fn lock(&self, file: &Path, mode: u32, share: Share) -> io::Result<Box<dyn Lock>> {
+        let (parent, name) = self.parent(file)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = fs::openat(&*parent, name, flags, Mode::from_raw_mode(mode))?;
-        fs::flock(&opened, FlockOperation::NonBlockingLockExclusive)?;
+        let operation = match share {
+            Share::Alone => FlockOperation::NonBlockingLockExclusive,
+            Share::Together => FlockOperation::NonBlockingLockShared,
+        };
+        flock(&opened, operation)?;
         Ok(Box::new(LockedFile(opened)))
     }
 
@@ -177,6 +210,14 @@ fn rename_no_replace((tmp, from): (&OwnedFd, &OsStr), (folder, to): (&OwnedFd, &
         Ok(_) => Err(Errno::EXIST),
         Err(Errno::NOENT) => fs::renameat(tmp, from, folder, to),
         Err(errno) => Err(errno),
+    }
+}
+
+/// As `flock`; what says that the file system has no locks is `Unsupported`.
+fn flock(file: &OwnedFd, operation: FlockOperation) -> io::Result<()> {
+    match retry_on_intr(|| fs::flock(file, operation)) {
+        Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+        flocked => Ok(flocked?),
     }
 }
 

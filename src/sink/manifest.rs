@@ -1,6 +1,6 @@
 //! The manifest: which shards there are, numbered, never replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::{fs, io};
@@ -70,14 +70,30 @@ pub(crate) fn publish(
     shards: Vec<ShardRecord>,
 ) -> Result<(), Error> {
     let bytes = Manifest::of(recipe_hash, key_id, shards).bytes()?;
-    let newest = newest(folder)?;
-    if let Some(there) = newest.map(|n| folder.find(&name(n))).transpose()?.flatten()
-        && there.bytes().is_ok_and(|there| there == bytes)
-    {
-        return Ok(());
+    loop {
+        let newest = newest(folder)?;
+        if let Some(there) = newest.map(|n| folder.find(&name(n))).transpose()?.flatten()
+            && there.bytes().is_ok_and(|there| says_all(&there, &bytes))
+        {
+            return Ok(());
+        }
+        // A twin may have taken the number since: then its manifest is the newest one to look at.
+        if folder.put_if_absent(&name(newest.unwrap_or(0) + 1), &bytes)? == bytes {
+            return Ok(());
+        }
     }
-    folder.publish_bytes(&name(newest.unwrap_or(0) + 1), &bytes)?;
-    Ok(())
+}
+
+/// Whether a manifest is ours, or lists every shard that ours does and more, as where a twin has planned
+/// further: the newest manifest must not fall behind an older one.
+fn says_all(there: &[u8], ours: &[u8]) -> bool {
+    let shards = |manifest: &[u8]| -> Option<BTreeSet<String>> {
+        let manifest: serde_json::Value = serde_json::from_slice(manifest).ok()?;
+        Some(manifest.get("shards")?.as_array()?.iter().map(ToString::to_string).collect())
+    };
+    let says_more =
+        |there: BTreeSet<String>, ours: BTreeSet<String>| there.len() > ours.len() && there.is_superset(&ours);
+    there == ours || shards(there).zip(shards(ours)).is_some_and(|(there, ours)| says_more(there, ours))
 }
 
 /// The digest of all rows of the data set `out`, as its newest manifest says; `None` where it has none.

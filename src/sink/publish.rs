@@ -22,6 +22,8 @@ use crate::error::Error;
 
 /// The folder for temporary files, below an output folder's root.
 const TMP: &str = ".tmp";
+/// Names that are tried for a temp file, should each be swept away at once.
+const TRIES: u32 = 16;
 /// Beginning of the names in `.tmp` that are evidence: [`OutputFolder::sweep`] leaves them.
 const EVIDENCE: &str = "bad-";
 
@@ -31,6 +33,8 @@ const EVIDENCE: &str = "bad-";
 #[derive(Clone, Debug)]
 pub struct OutputFolder {
     inner: Arc<Inner>,
+    /// See [`OutputFolder::until`].
+    commit: Option<Arc<Path>>,
 }
 
 #[derive(Debug)]
@@ -79,7 +83,8 @@ impl OutputFolder {
         }
         storage.sync_folder(root).map_err(|e| failed("sync", root, e))?;
         let settled = Mutex::new([String::new()].into());
-        Ok(OutputFolder { inner: Arc::new(Inner { storage, root: root.to_owned(), mode, settled }) })
+        let inner = Arc::new(Inner { storage, root: root.to_owned(), mode, settled });
+        Ok(OutputFolder { inner, commit: None })
     }
 
     /// The folder's path, as it was given.
@@ -112,6 +117,29 @@ impl OutputFolder {
         let mut file = self.begin(name)?;
         file.write_all(bytes).map_err(|e| file.write_failed(e))?;
         file.publish()
+    }
+
+    /// Publishes `bytes` as `name`, unless that name is taken; gives back the bytes that are there.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::publish_bytes`], and where the file that is there cannot be read.
+    pub fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut file = self.begin(name)?;
+        file.write_all(bytes).map_err(|e| file.write_failed(e))?;
+        match file.appear()? {
+            Appeared::Published(_) => Ok(bytes.to_vec()),
+            Appeared::Taken { .. } => {
+                let there = self.open(name)?;
+                self.sync_folder_of(there.path())?;
+                there.bytes().map_err(|e| failed("read", there.path(), e))
+            }
+        }
+    }
+
+    /// The same folder, in which what stands under a name is a leftover as long as `commit` is not there:
+    /// [`Unpublished::publish`] replaces it where it holds other bytes.
+    pub(crate) fn until(&self, commit: PathBuf) -> OutputFolder {
+        OutputFolder { commit: Some(commit.into()), ..self.clone() }
     }
 
     /// Opens the published file `name`, whose entry is durable from now on; `None` where there is
@@ -155,13 +183,14 @@ impl OutputFolder {
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         let path = self.path(name);
         match self.inner.storage.unlink(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path, e)),
-            _ => Ok(()),
+            Ok(()) => self.sync_folder_of(&path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(failed("remove", &path, e)),
         }
     }
 
-    /// Deletes what a killed run left in `.tmp`, evidence (`bad-*`) apart. To be called under the
-    /// lock of the folder.
+    /// Deletes what a killed run left in `.tmp`, evidence (`bad-*`) apart, and nothing that a living
+    /// process is writing. Where the file system knows no locks, that cannot be told: all of it stays.
     ///
     /// # Errors
     /// [`Error::OutputIo`].
@@ -171,7 +200,8 @@ impl OutputFolder {
             if name.as_encoded_bytes().starts_with(EVIDENCE.as_bytes()) {
                 continue;
             }
-            match self.inner.storage.unlink(&tmp.join(name)) {
+            match self.inner.storage.remove_unheld(&tmp.join(name)) {
+                Err(e) if e.kind() == io::ErrorKind::Unsupported => return Ok(()),
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("delete a leftover in", &tmp, e)),
                 _ => {}
             }
@@ -278,10 +308,16 @@ struct TempFile {
 impl TempFile {
     /// A new one, for a file that shall appear as `name`.
     fn create(folder: &OutputFolder, name: &str) -> Result<TempFile, Error> {
-        let path = folder.path(&format!("{TMP}/{}.{}", name.replace('/', "-"), random_hex()?));
-        let file = folder.inner.storage.create(&path, folder.inner.mode & 0o666);
-        let file = file.map_err(|e| failed("create", &path, folder.explain(e, 0)))?;
-        Ok(TempFile { folder: folder.clone(), path, file })
+        let mut tries = 0;
+        loop {
+            let path = folder.path(&format!("{TMP}/{}.{}", name.replace('/', "-"), random_hex()?));
+            match folder.inner.storage.create(&path, folder.inner.mode & 0o666) {
+                Ok(file) => return Ok(TempFile { folder: folder.clone(), path, file }),
+                // A sweep came between; more than one, hardly ever.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && tries < TRIES => tries += 1,
+                Err(e) => return Err(failed("create", &path, folder.explain(e, 0))),
+            }
+        }
     }
 
     /// Another temp file with the same bytes, for this one could not be synced.
@@ -387,7 +423,16 @@ impl Unpublished {
     /// [`Error::OutputIo`], also where the output folder is no longer where it was; the temp file is
     /// removed. [`Error::Verify`] where the name is taken by
     /// other bytes; both files are kept, the new one as `.tmp/bad-*`.
-    pub fn publish(mut self) -> Result<Published, Error> {
+    pub fn publish(self) -> Result<Published, Error> {
+        let (to, name) = (self.to.clone(), self.name.clone());
+        match self.appear()? {
+            Appeared::Published(published) => Ok(published),
+            Appeared::Taken { temp, by, new } => Err(differs(&to, &name, (&temp, &new), &by)),
+        }
+    }
+
+    /// As [`Unpublished::publish`], but a name taken by other bytes is no error yet.
+    fn appear(mut self) -> Result<Appeared, Error> {
         let published = self.so_far();
         let path = self.to.path(&self.name);
         let Some(temp) = self.temp.take() else {
@@ -401,14 +446,28 @@ impl Unpublished {
             // Also for errors other than EEXIST: a network file system may have lost the reply.
             match self.existing() {
                 Some(existing) if existing == published => {}
-                Some(existing) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    return Err(self.differs(&temp, &existing, &published));
+                Some(by) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if !self.is_leftover()? {
+                        return Ok(Appeared::Taken { temp, by, new: published });
+                    }
+                    let replaced = self.to.inner.storage.rename(&temp.path, &path);
+                    replaced.map_err(|e| failed("rename to", &path, self.to.explain(e, 0)))?;
                 }
                 Some(_) | None => return Err(failed("rename to", &path, self.to.explain(error, 0))),
             }
         }
         self.to.sync_folder_of(&path)?;
-        Ok(published)
+        Ok(Appeared::Published(published))
+    }
+
+    /// Whether what stands under the name is part of nothing that was committed.
+    fn is_leftover(&self) -> Result<bool, Error> {
+        let Some(commit) = &self.to.commit else { return Ok(false) };
+        match self.to.inner.storage.open(commit) {
+            Ok(_) => Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(e) => Err(failed("open", commit, e)),
+        }
     }
 
     /// The temp file, or a copy of it, on the disk.
@@ -431,24 +490,32 @@ impl Unpublished {
         let stored = Stored::open(&*self.to.inner.storage, &self.to.path(&self.name)).ok()?;
         hash(&mut stored.reader()).ok()
     }
+}
 
-    /// Keeps the temp file as evidence and says what differs.
-    fn differs(&self, temp: &TempFile, existing: &Published, new: &Published) -> Error {
-        let name = temp.path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = format!("{TMP}/{EVIDENCE}{name}");
-        let kept = match self.to.inner.storage.rename(&temp.path, &self.to.path(&aside)) {
-            Ok(()) => format!("the new bytes are kept as {aside}"),
-            Err(_) => "the new bytes could not be kept".to_owned(),
-        };
-        Error::Verify(format!(
-            "{} holds {} bytes with sha256 {}, but the same plan, recipe and key now give {} bytes with sha256 {}; {kept}",
-            self.to.path(&self.name).display(),
-            existing.bytes,
-            existing.sha256,
-            new.bytes,
-            new.sha256,
-        ))
-    }
+/// What became of a file that was to appear under its name.
+enum Appeared {
+    /// It is there, or the same bytes were.
+    Published(Published),
+    /// Other bytes are there: `by`. The temp file holds the `new` ones.
+    Taken { temp: TempFile, by: Published, new: Published },
+}
+
+/// Keeps the temp file as evidence and says what differs from what is there under `name`.
+fn differs(to: &OutputFolder, name: &str, (temp, new): (&TempFile, &Published), existing: &Published) -> Error {
+    let temp_name = temp.path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = format!("{TMP}/{EVIDENCE}{temp_name}");
+    let kept = match to.inner.storage.rename(&temp.path, &to.path(&aside)) {
+        Ok(()) => format!("the new bytes are kept as {aside}"),
+        Err(_) => "the new bytes could not be kept".to_owned(),
+    };
+    Error::Verify(format!(
+        "{} holds {} bytes with sha256 {}, but the same plan, recipe and key now give {} bytes with sha256 {}; {kept}",
+        to.path(name).display(),
+        existing.bytes,
+        existing.sha256,
+        new.bytes,
+        new.sha256,
+    ))
 }
 
 /// SHA-256 and length of everything that `from` yields.

@@ -66,7 +66,12 @@ pub struct ShardId {
 impl ShardId {
     /// The shard's name below OUT.
     pub fn data_name(&self) -> String {
-        format!("data/g{:06}/part-{:08}.parquet", self.generation, self.shard)
+        ShardId::data_name_of(self.generation, self.shard)
+    }
+
+    /// The name below OUT of a shard by its generation and its number there.
+    pub fn data_name_of(generation: u32, shard: u32) -> String {
+        format!("data/g{generation:06}/part-{shard:08}.parquet")
     }
 
     /// The name of its ledger part below OUT.
@@ -164,7 +169,10 @@ impl FinishedShard {
         self.ledger.iter().for_each(|row| tally.count(row));
         metadata.push((TALLY, presence::tally_words(&tally)));
         metadata.push((ROWS_DIGEST, self.digest.to_string()));
-        let ledger = ledger::publish(folder, &self.id.ledger_name(), &self.ledger, &metadata)?;
+        // Without its shard, a ledger part was never committed: it may tell of inputs that are no longer
+        // what they were.
+        let uncommitted = folder.until(folder.path(&self.id.data_name()));
+        let ledger = ledger::publish(&uncommitted, &self.id.ledger_name(), &self.ledger, &metadata)?;
         let shard = self.file.publish()?;
         Ok((record(&self.id, (self.rows, self.digest), shard, ledger.sha256), tally))
     }
@@ -189,12 +197,7 @@ fn record(
 /// # Errors
 /// [`Error::OutputIo`].
 pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(ShardRecord, Tally)>, Error> {
-    let Some(shard) = folder.find(&id.data_name())? else {
-        // A ledger part without its shard was never committed. It may tell of inputs that are no
-        // longer what they were, and would stand in the way of the one that is true now.
-        folder.remove(&id.ledger_name())?;
-        return Ok(None);
-    };
+    let Some(shard) = folder.find(&id.data_name())? else { return Ok(None) };
     let Some(ledger) = existing_ledger(folder, id)? else {
         return Ok(None);
     };
@@ -203,9 +206,24 @@ pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(Sh
         folder.set_aside(&id.data_name())?;
         return Ok(None);
     }
-    let rows = ledger.tally.of(Class::Written);
-    let shard = Published { sha256: ledger.shard_sha256, bytes: ledger.shard_bytes };
-    Ok(Some((record(id, (rows, ledger.rows_digest), shard, ledger.sha256), ledger.tally)))
+    Ok(Some(ledger.into_record(id)))
+}
+
+/// As [`existing`], but what is not right stays where it is; the inner error says what that is.
+///
+/// # Errors
+/// [`Error::OutputIo`].
+pub(crate) fn look(folder: &OutputFolder, id: &ShardId) -> Result<Result<(ShardRecord, Tally), String>, Error> {
+    let (data, part) = (id.data_name(), id.ledger_name());
+    let Some(shard) = folder.find(&data)? else { return Ok(Err(format!("{data} is missing"))) };
+    let Some(ledger) = folder.find(&part)? else { return Ok(Err(format!("{part} is missing"))) };
+    Ok(match read_ledger(&ledger, id) {
+        None => Err(format!("{part} is damaged, or does not belong to the plan")),
+        Some(ledger) if presence::agrees(&shard, ledger.shard_bytes, &ledger.shard_tail_sha256) => {
+            Ok(ledger.into_record(id))
+        }
+        Some(_) => Err(format!("{data} is damaged: it is not what its ledger part says")),
+    })
 }
 
 /// A ledger part that was read back.
@@ -218,28 +236,37 @@ struct ExistingLedger {
     rows_digest: RowsDigest,
 }
 
+impl ExistingLedger {
+    /// What it says of the shard, and its counts.
+    fn into_record(self, id: &ShardId) -> (ShardRecord, Tally) {
+        let rows = self.tally.of(Class::Written);
+        let shard = Published { sha256: self.shard_sha256, bytes: self.shard_bytes };
+        (record(id, (rows, self.rows_digest), shard, self.sha256), self.tally)
+    }
+}
+
 fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<ExistingLedger>, Error> {
     let name = id.ledger_name();
-    let file = folder.find(&name)?;
-    let read = || -> Option<ExistingLedger> {
-        let file = file.as_ref()?;
-        let bytes = file.bytes().ok()?;
-        let sha256 = publish::hash(&mut &bytes[..]).ok()?.sha256;
-        let metadata = presence::footer_metadata(bytes)?;
-        let tally = Tally { found: id.slices, ..presence::read_tally(metadata.get(TALLY)?)? };
-        let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
-        let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == rows;
-        let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
-        let [shard_sha256, shard_tail_sha256] =
-            [SHARD_SHA256, SHARD_TAIL_SHA256].map(|key| metadata.get(key).cloned().unwrap_or_default());
-        let rows_digest = metadata.get(ROWS_DIGEST)?.parse().ok()?;
-        fits.then_some(ExistingLedger { tally, sha256, shard_sha256, shard_bytes, shard_tail_sha256, rows_digest })
-    };
-    let found = read();
+    let found = folder.find(&name)?.and_then(|file| read_ledger(&file, id));
     if found.is_none() && folder.set_aside(&name)? {
         tracing::warn!("{name} does not belong to the plan; it is set aside and made again");
     }
     Ok(found)
+}
+
+/// What a ledger part says in its footer, where it is this plan's; its rows are not looked at.
+fn read_ledger(file: &Stored, id: &ShardId) -> Option<ExistingLedger> {
+    let bytes = file.bytes().ok()?;
+    let sha256 = publish::hash(&mut &bytes[..]).ok()?.sha256;
+    let metadata = presence::footer_metadata(bytes)?;
+    let tally = Tally { found: id.slices, ..presence::read_tally(metadata.get(TALLY)?)? };
+    let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
+    let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == rows;
+    let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
+    let [shard_sha256, shard_tail_sha256] =
+        [SHARD_SHA256, SHARD_TAIL_SHA256].map(|key| metadata.get(key).cloned().unwrap_or_default());
+    let rows_digest = metadata.get(ROWS_DIGEST)?.parse().ok()?;
+    fits.then_some(ExistingLedger { tally, sha256, shard_sha256, shard_bytes, shard_tail_sha256, rows_digest })
 }
 
 fn agrees(metadata: &BTreeMap<String, String>, id: &ShardId) -> bool {

@@ -54,10 +54,13 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// What the system says.
     fn list(&self, folder: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Makes a new file, for writing only.
+    /// Makes a new file, for writing only. Its writer holds it until it is dropped, or the process
+    /// ends: [`Storage::remove_unheld`] leaves it alone. (Where the file system knows no locks, nobody
+    /// holds anything.)
     ///
     /// # Errors
-    /// `AlreadyExists`, whatever has the name, links included.
+    /// `AlreadyExists`, whatever has the name, links included. `WouldBlock` where a sweep took the file
+    /// for a leftover before its writer held it: another name is to be tried.
     fn create(&self, file: &Path, mode: u32) -> io::Result<Box<dyn StoredFile>>;
 
     /// Opens a file, for reading only.
@@ -84,17 +87,36 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// What the system says.
     fn unlink(&self, file: &Path) -> io::Result<()>;
 
+    /// Removes what a writer that is no more left under this name: a file that nobody holds, or what is
+    /// neither file nor folder (a link is removed, not followed). False where it is held, is a folder,
+    /// or may not be asked about: it is there still.
+    ///
+    /// # Errors
+    /// `Unsupported` where the file system knows no locks, so that a leftover and a file that is being
+    /// written look the same. `NotFound`, and what else the system says.
+    fn remove_unheld(&self, file: &Path) -> io::Result<bool>;
+
     /// Makes the file `file` where it is missing, and locks it until what is given back is dropped.
     ///
     /// # Errors
-    /// `WouldBlock` where somebody else has the lock.
-    fn lock(&self, file: &Path, mode: u32) -> io::Result<Box<dyn Lock>>;
+    /// `WouldBlock` where somebody else has the lock, unless both have it together; `Unsupported` where
+    /// the file system knows no locks.
+    fn lock(&self, file: &Path, mode: u32, share: Share) -> io::Result<Box<dyn Lock>>;
 
     /// Where a folder is mounted, and the bytes that are free there.
     ///
     /// # Errors
     /// What the system says.
     fn room(&self, folder: &Path) -> io::Result<Room>;
+}
+
+/// Who else may have a lock at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Nobody.
+    Alone,
+    /// Whoever has it in this way.
+    Together,
 }
 
 /// A lock of [`Storage::lock`]. Dropping it lets go of it; so does the end of the process.

@@ -27,7 +27,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::sink::dataset;
+use crate::sink::disk::Disk;
 use crate::sink::publish::OutputFolder;
+use crate::sink::storage::Share;
 use crate::source::Source;
 
 pub use self::findings::{Compared, Findings, Problem, Remedy};
@@ -137,7 +139,7 @@ pub fn verify_and_set_aside(
 ) -> Result<(Findings, Vec<String>), Error> {
     Check::open(out, options)?; // before anything is made there
     let folder = OutputFolder::create(out, dataset::OUT_MODE)?;
-    let _lock = dataset::lock(&folder)?;
+    let _lock = dataset::lock(&Disk::default(), &folder, Share::Alone)?;
     let findings = verify(out, options, report)?;
     let mut moved = Vec::new();
     for name in findings.to_set_aside() {

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dcmshard::sink::storage::{Lock, Room, Storage, StoredFile};
+use dcmshard::sink::storage::{Lock, Room, Share, Storage, StoredFile};
 use rustix::io::Errno;
 
 /// One write-side operation, for messages.
@@ -307,7 +307,9 @@ struct Inner {
     images: Option<Vec<Image>>,
     fault: Option<(Aim, Fault)>,
     dead: bool,
-    locked: BTreeSet<PathBuf>,
+    locked: BTreeMap<PathBuf, Vec<Share>>,
+    /// Files whose writers live.
+    held: BTreeSet<Id>,
     synced_after_failure: bool,
 }
 
@@ -473,12 +475,13 @@ impl Storage for SimulatedDisk {
             return Err(Errno::EXIST.into());
         }
         let id = self.step("create", file, |inner, _| inner.image.add(file, Node::File(File::default())))?;
-        Ok(Box::new(Open { disk: self.clone(), path: file.to_owned(), id }))
+        self.inner().held.insert(id);
+        Ok(Box::new(Open { disk: self.clone(), path: file.to_owned(), id, is_held: true }))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn StoredFile>> {
         let id = self.alive()?.image.find(file)?;
-        Ok(Box::new(Open { disk: self.clone(), path: file.to_owned(), id }))
+        Ok(Box::new(Open { disk: self.clone(), path: file.to_owned(), id, is_held: false }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -501,8 +504,19 @@ impl Storage for SimulatedDisk {
         })
     }
 
-    fn lock(&self, file: &Path, _: u32) -> io::Result<Box<dyn Lock>> {
-        if self.alive()?.locked.contains(file) {
+    fn remove_unheld(&self, file: &Path) -> io::Result<bool> {
+        let mut inner = self.alive()?;
+        let id = inner.image.find(file)?;
+        if inner.held.contains(&id) || inner.image.folder(id).is_ok() {
+            return Ok(false);
+        }
+        drop(inner);
+        self.unlink(file).map(|()| true)
+    }
+
+    fn lock(&self, file: &Path, _: u32, share: Share) -> io::Result<Box<dyn Lock>> {
+        let held = self.alive()?.locked.get(file).cloned().unwrap_or_default();
+        if held.iter().any(|other| [*other, share].contains(&Share::Alone)) {
             return Err(Errno::WOULDBLOCK.into());
         }
         let found = self.alive()?.image.find(file);
@@ -510,7 +524,7 @@ impl Storage for SimulatedDisk {
             Ok(id) => Ok(id),
             Err(_) => inner.image.add(file, Node::File(File::default())),
         })?;
-        self.inner().locked.insert(file.to_owned());
+        self.inner().locked.entry(file.to_owned()).or_default().push(share);
         Ok(Box::new(Held { disk: self.clone(), path: file.to_owned() }))
     }
 
@@ -524,6 +538,15 @@ struct Open {
     disk: SimulatedDisk,
     path: PathBuf,
     id: Id,
+    is_held: bool,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.is_held {
+            self.disk.inner().held.remove(&self.id);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -536,7 +559,8 @@ impl Lock for Held {}
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.disk.inner().locked.remove(&self.path);
+        // Who hold a lock at one time hold it in the same way.
+        self.disk.inner().locked.get_mut(&self.path).and_then(Vec::pop);
     }
 }
 
