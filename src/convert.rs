@@ -21,6 +21,7 @@ use crate::sink::ledger::Tally;
 use crate::sink::storage::Storage;
 use crate::slice::Bytes;
 use crate::source::{self, Source};
+use crate::suspects::{Suspects, TrialCommand};
 
 /// Segments that wait while the one before them is converted, beside the one that the planner holds
 /// out: planning is never far ahead, so that its memory stays bounded.
@@ -35,6 +36,7 @@ pub struct Conversion<'a> {
     dataset: Dataset,
     pipeline: Pipeline,
     counters: Arc<Counters>,
+    trial: Option<TrialCommand>,
 }
 
 /// What a conversion came to.
@@ -82,7 +84,13 @@ impl<'a> Conversion<'a> {
         let dataset = Dataset::open_on(storage, out, recipe, options.key_file.as_deref())?;
         let pipeline = Pipeline::new(recipe, &dataset.key);
         let counters = Arc::new(Counters::new(&pipeline));
-        Ok(Conversion { recipe, options, sources, dataset, pipeline, counters })
+        Ok(Conversion { recipe, options, sources, dataset, pipeline, counters, trial: None })
+    }
+
+    /// The same conversion, which says in OUT.private what each thread works on, and tries alone, with
+    /// `command`, what a run worked on that died: see [`crate::suspects`].
+    pub fn trying_suspects_with(self, command: TrialCommand) -> Conversion<'a> {
+        Conversion { trial: Some(command), ..self }
     }
 
     /// Live counts, for a progress thread.
@@ -103,6 +111,9 @@ impl<'a> Conversion<'a> {
         let line_ended = Cancel::default();
         let planner = Planner::new(&self.dataset, self.recipe, &self.sources, &examine)?;
         let planner = planner.heeding(cancel).heeding(&line_ended);
+        let private = self.dataset.private.root();
+        let threads = self.options.threads.get();
+        let suspects = self.trial.clone().map(|command| Suspects::open(private, command, threads));
         let line = Line {
             pipeline: &self.pipeline,
             recipe: self.recipe,
@@ -110,6 +121,7 @@ impl<'a> Conversion<'a> {
             folder: &self.dataset.out,
             sources: &self.sources,
             key_id: &self.dataset.key.id(),
+            suspects: suspects.as_ref(),
         };
         let (segments_in, segments) = bounded(WAITING_SEGMENTS);
         let (planned, converted) = thread::scope(|scope| {

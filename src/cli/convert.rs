@@ -8,6 +8,7 @@ use dcmshard::convert::Conversion;
 use dcmshard::error::{Error, ExitCode};
 use dcmshard::runner::Cancel;
 use dcmshard::sink::dataset::private_folder;
+use dcmshard::suspects::TrialCommand;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
@@ -20,6 +21,12 @@ pub fn run(args: &ConvertArgs) -> Ended {
     let recipe = args::read_recipe(&args.recipe, &args.settings)?;
     let options = args.options();
     let conversion = Conversion::open(&args.sources, &args.out, &recipe, &options)?;
+    let conversion = match std::env::current_exe() {
+        Ok(program) => {
+            conversion.trying_suspects_with(TrialCommand { program, arguments: vec![args::TRY_SLICE.into()] })
+        }
+        Err(_) => conversion, // as a library is used: no input is suspected
+    };
     let cancel = Cancel::default();
     heed_signals(&cancel)?;
     let started = Instant::now();

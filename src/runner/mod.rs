@@ -17,6 +17,7 @@ mod cancel;
 mod counters;
 mod permits;
 mod stop;
+mod verdicts;
 mod walker;
 mod workers;
 
@@ -44,6 +45,7 @@ use crate::sink::publish::OutputFolder;
 use crate::sink::rows::RowEncoder;
 use crate::sink::shard::{FinishedShard, ShardRecord};
 use crate::source::Source;
+use crate::suspects::Suspects;
 
 /// Shards that may wait for their fsync at one moment, beside the one being synced.
 const WAITING_SHARDS: usize = 2;
@@ -63,6 +65,8 @@ pub struct Line<'a> {
     pub sources: &'a [Source],
     /// Public id of the key, see [`crate::identity::Key::id`].
     pub key_id: &'a str,
+    /// What dead processes worked on, and a place to say what this one does.
+    pub suspects: Option<&'a Suspects>,
 }
 
 /// What the threads of a run share.
@@ -194,8 +198,9 @@ fn run_threads(shared: &Shared<'_>, feed: impl FnOnce(&Shared<'_>, &mut Walk<'_>
     thread::scope(|scope| {
         let committer = scope.spawn(move || commit(shared, finished));
         let mut others = vec![scope.spawn(move || Assembly::new(shared, ends).run())];
-        for _ in 0..shared.budget.workers {
-            others.push(scope.spawn(|| Worker::new(shared, &channels).run()));
+        for thread in 0..shared.budget.workers {
+            let worker = Worker::new(shared, &channels, thread);
+            others.push(scope.spawn(|| worker.run()));
         }
         let walker = Walker { shared, slices: slices_in, notes: notes_in };
         let walker = scope.spawn(move || walker.run(feed)).join().unwrap_or_default();

@@ -14,6 +14,7 @@ use parquet::arrow::arrow_writer::ArrowColumnChunk;
 
 use super::Shared;
 use super::stop::{Bomb, Stop, Stopped};
+use super::walker::Due;
 use crate::column::Value;
 use crate::error::Error;
 use crate::pipeline::DECODE;
@@ -23,6 +24,7 @@ use crate::sink::rows::Row;
 use crate::slice::{Bytes, Outcome, Reject, Slice};
 use crate::source::Source;
 use crate::stage::Scratch;
+use crate::suspects::{Slot, Suspects};
 
 /// The column that tells which SOP Instance a slice is of.
 const SOP_KEY: &str = "sop_key";
@@ -44,7 +46,7 @@ pub(super) struct Encoded {
 
 /// The channels that workers serve. `stages[n]` leads into step `n + 1`; the last into the sink.
 pub(super) struct Channels {
-    pub(super) slices: Receiver<PlannedSlice>,
+    pub(super) slices: Receiver<Due>,
     pub(super) stages: Vec<(Sender<Outcome>, Receiver<Outcome>)>,
     pub(super) jobs: Receiver<Job>,
     pub(super) encoded: Sender<Encoded>,
@@ -54,11 +56,14 @@ pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
     channels: &'a Channels,
     scratch: Scratch,
+    slot: Slot<'a>,
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(shared: &'a Shared<'a>, channels: &'a Channels) -> Worker<'a> {
-        Worker { shared, channels, scratch: Scratch::default() }
+    /// The worker of one thread, counted from 0.
+    pub(super) fn new(shared: &'a Shared<'a>, channels: &'a Channels, thread: usize) -> Worker<'a> {
+        let slot = Suspects::slot(shared.line.suspects, thread);
+        Worker { shared, channels, scratch: Scratch::default(), slot }
     }
 
     /// Works until the run ends.
@@ -91,7 +96,10 @@ impl<'a> Worker<'a> {
                 self.advance(step, outcome)
             }
             _ => match ready.recv(&channels.slices) {
-                Ok(planned) => self.decode(&planned),
+                Ok(Due { planned, rejected: None }) => self.decode(&planned),
+                Ok(Due { planned, rejected: Some(fault) }) => {
+                    self.deliver(1, Err(Reject { at: planned.at, stage: DECODE, fault }))
+                }
                 Err(_) => {
                     *slices_open = false;
                     Ok(())
@@ -102,6 +110,7 @@ impl<'a> Worker<'a> {
 
     fn decode(&mut self, planned: &PlannedSlice) -> Result<(), Stopped> {
         let at = &planned.at;
+        self.slot.begin(at);
         let since = Instant::now();
         let outcome = self.shared.line.pipeline.decode(at, &mut self.scratch).and_then(|slice| same(planned, slice));
         self.shared.counters.step_done(0, since);
@@ -112,13 +121,14 @@ impl<'a> Worker<'a> {
         if at.frame == 0 {
             self.shared.counters.read(length(&at.input.bytes));
         }
-        self.deliver(1, outcome)
+        self.hand_on(1, outcome)
     }
 
     /// Does step `step` and hands the result on.
     fn advance(&mut self, step: usize, outcome: Outcome) -> Result<(), Stopped> {
         let outcome = match outcome {
             Ok(slice) => {
+                self.slot.begin(&slice.at);
                 let since = Instant::now();
                 let outcome = self.shared.line.pipeline.step(step, Ok(slice), &mut self.scratch);
                 self.shared.counters.step_done(step, since);
@@ -127,9 +137,17 @@ impl<'a> Worker<'a> {
             reject => reject,
         };
         match outcome {
-            Ok(slice) if step + 1 == self.channels.stages.len() => self.deliver(step + 1, Ok(without_workings(slice))),
-            outcome => self.deliver(step + 1, outcome),
+            Ok(slice) if step + 1 == self.channels.stages.len() => self.hand_on(step + 1, Ok(without_workings(slice))),
+            outcome => self.hand_on(step + 1, outcome),
         }
+    }
+
+    /// Delivers what comes out of a step of this thread.
+    fn hand_on(&mut self, step: usize, outcome: Outcome) -> Result<(), Stopped> {
+        if step == self.channels.stages.len() || outcome.is_err() {
+            self.slot.end();
+        }
+        self.deliver(step, outcome)
     }
 
     /// Puts `outcome` into the channel that leads into step `step` (or the sink); while that is

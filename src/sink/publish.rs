@@ -366,7 +366,13 @@ impl Unpublished {
     /// # Errors
     /// [`Error::OutputIo`]; the temp file is removed. [`Error::Verify`] where the name is taken by
     /// other bytes; both files are kept, the new one as `.tmp/bad-*`.
-    pub fn publish(mut self) -> Result<Published, Error> {
+    pub fn publish(self) -> Result<Published, Error> {
+        self.try_publish()?.map_err(Taken::into_error)
+    }
+
+    /// As [`Unpublished::publish`]; where the name is taken by other bytes, says so before anything
+    /// is kept or lost.
+    pub(super) fn try_publish(mut self) -> Result<Result<Published, Taken>, Error> {
         let published = self.so_far();
         let path = self.to.path(&self.name);
         let Some(temp) = self.temp.take() else {
@@ -378,13 +384,13 @@ impl Unpublished {
             match self.existing() {
                 Some(existing) if existing == published => {}
                 Some(existing) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    return Err(self.differs(&temp, &existing, &published));
+                    return Ok(Err(Taken { file: self, temp, existing, new: published }));
                 }
                 Some(_) | None => return Err(failed("rename to", &path, self.to.explain(error, 0))),
             }
         }
         self.to.sync_folder_of(&path)?;
-        Ok(published)
+        Ok(Ok(published))
     }
 
     /// The temp file, or a copy of it, on the disk.
@@ -424,6 +430,22 @@ impl Unpublished {
             new.bytes,
             new.sha256,
         ))
+    }
+}
+
+/// A file whose name is taken by other bytes. Dropping it gives way to them.
+pub(super) struct Taken {
+    file: Unpublished,
+    temp: TempFile,
+    /// What has the name.
+    pub(super) existing: Published,
+    new: Published,
+}
+
+impl Taken {
+    /// Nobody may give way: both files are kept.
+    pub(super) fn into_error(self) -> Error {
+        self.file.differs(&self.temp, &self.existing, &self.new)
     }
 }
 

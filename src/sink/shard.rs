@@ -14,8 +14,9 @@ use super::publish::{self, OutputFolder, Published, Unpublished};
 use super::rows::RowEncoder;
 use super::storage::Stored;
 use super::table;
+use super::twins::Twins;
 use crate::error::Error;
-use crate::reason::Class;
+use crate::reason::{Class, Fault, Reason};
 
 /// Footer metadata: SHA-256 of the plan segment that says what belongs into the shard.
 pub const PLAN_SHA256: &str = "dcmshard.plan_sha256";
@@ -37,6 +38,9 @@ pub const ROWS: &str = "dcmshard.rows";
 pub const SHARD_SHA256: &str = "dcmshard.shard_sha256";
 /// Metadata of a ledger part: length of its shard, decimal.
 pub const SHARD_BYTES: &str = "dcmshard.shard_bytes";
+/// Metadata of a ledger part: how many of its slices could not be read, decimal; absent where all
+/// could.
+pub const UNREADABLE: &str = "dcmshard.unreadable";
 
 /// Which shard it is: everything of the plan that its bytes depend on, apart from the slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,17 +159,24 @@ pub(crate) struct FinishedShard {
 
 impl FinishedShard {
     /// Publishes the ledger part, then the shard, whose appearance is the commit.
+    ///
+    /// Where a twin (another run that makes the same shard) could read what this one could not, or the
+    /// other way round, both are right, and the first whole shard stands: see [`super::twins`].
+    ///
+    /// Returns the record, and the counts of its ledger part, `found` apart.
     pub(crate) fn publish(self, folder: &OutputFolder) -> Result<(ShardRecord, Tally), Error> {
         let shard = self.file.so_far();
         let mut metadata = self.id.metadata();
         metadata.push((ROWS, self.rows.to_string()));
-        metadata.push((SHARD_SHA256, shard.sha256));
+        metadata.push((SHARD_SHA256, shard.sha256.clone()));
         metadata.push((SHARD_BYTES, shard.bytes.to_string()));
-        let ledger = ledger::publish(folder, &self.id.ledger_name(), &self.ledger, &metadata)?;
-        let shard = self.file.publish()?;
-        let mut tally = Tally::default();
-        self.ledger.iter().for_each(|row| tally.count(row));
-        Ok((record(&self.id, self.rows, shard, ledger.sha256), tally))
+        let unreadable = self.ledger.iter().filter(|row| row.reason == Some(Reason::Unreadable)).count();
+        if unreadable > 0 {
+            metadata.push((UNREADABLE, unreadable.to_string()));
+        }
+        let stands = Twins::new(folder, &self.id, shard, &self.ledger, &metadata).publish(self.file)?;
+        let (record, tally) = stands.said(&self.id);
+        Ok((record, Tally { found: 0, ..tally }))
     }
 }
 
@@ -174,68 +185,96 @@ fn record(id: &ShardId, rows: u64, shard: Published, ledger_sha256: String) -> S
     ShardRecord { name, generation, rows, bytes: shard.bytes, sha256: shard.sha256, ledger_sha256 }
 }
 
+/// What there is of a planned shard.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// All: its record, and the counts of its ledger part, `found` included.
+    Whole(ShardRecord, Tally),
+    /// It is to be made. By ordinal, what an unfinished attempt said of slices that another attempt
+    /// might read: that is followed.
+    Missing(BTreeMap<u64, Fault>),
+}
+
 /// Whether the shard is there already: its ledger part reads and is this plan's; its length, both
 /// magics and the metadata of its footer are what they should be. Small reads only; that every byte
 /// is right is `verify`'s question. What is there and is not right is set aside, to be made again.
 ///
-/// Returns its record and the counts of its ledger part, `found` included.
+/// A ledger part without its shard was never committed, and yet decides what became of the slices
+/// whose reason depends on the environment: the shard that is made now is the one that was to be.
 ///
 /// # Errors
 /// [`Error::OutputIo`].
-pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(ShardRecord, Tally)>, Error> {
-    let Some(shard) = folder.find(&id.data_name())? else {
-        // A ledger part without its shard was never committed. It may tell of inputs that are no
-        // longer what they were, and would stand in the way of the one that is true now.
-        folder.remove(&id.ledger_name())?;
-        return Ok(None);
-    };
-    let Some(ledger) = existing_ledger(folder, id)? else {
-        return Ok(None);
-    };
-    if !shard_agrees(&shard, id, &ledger) {
-        tracing::warn!("{} is not what its ledger part says; it is set aside and made again", id.data_name());
-        folder.set_aside(&id.data_name())?;
-        return Ok(None);
-    }
-    let rows = ledger.tally.of(Class::Written);
-    let shard = Published { sha256: ledger.shard_sha256, bytes: ledger.shard_bytes };
-    Ok(Some((record(id, rows, shard, ledger.sha256), ledger.tally)))
-}
-
-/// A ledger part that was read back.
-struct ExistingLedger {
-    tally: Tally,
-    sha256: String,
-    shard_sha256: String,
-    shard_bytes: u64,
-}
-
-fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<ExistingLedger>, Error> {
+pub(crate) fn standing(folder: &OutputFolder, id: &ShardId) -> Result<Standing, Error> {
     let name = id.ledger_name();
-    let file = folder.find(&name)?;
-    let read = || -> Option<ExistingLedger> {
+    let Some(ledger) = read_ledger(folder, id)? else {
+        if folder.set_aside(&name)? {
+            tracing::warn!("{name} does not belong to the plan; it is set aside and made again");
+        }
+        return Ok(Standing::Missing(BTreeMap::new()));
+    };
+    match folder.find(&id.data_name())? {
+        Some(shard) if shard_agrees(&shard, id, &ledger) => {
+            let (record, tally) = ledger.said(id);
+            Ok(Standing::Whole(record, tally))
+        }
+        found => {
+            if found.is_some() {
+                tracing::warn!("{} is not what its ledger part says; it is set aside and made again", id.data_name());
+                folder.set_aside(&id.data_name())?;
+            }
+            Ok(Standing::Missing(ledger.to_be_followed()))
+        }
+    }
+}
+
+/// A ledger part that was read back, and agrees with the plan and with itself.
+#[derive(Debug)]
+pub(super) struct StoredLedger {
+    pub(super) rows: Vec<LedgerRow>,
+    tally: Tally,
+    pub(super) sha256: String,
+    /// The shard that it tells of.
+    pub(super) shard: Published,
+}
+
+impl StoredLedger {
+    /// What it says of a shard that is there.
+    fn said(self, id: &ShardId) -> (ShardRecord, Tally) {
+        (record(id, self.tally.of(Class::Written), self.shard, self.sha256), self.tally)
+    }
+
+    fn to_be_followed(self) -> BTreeMap<u64, Fault> {
+        let fault = |row: LedgerRow| {
+            let reason = row.reason.filter(|reason| reason.depends_on_environment())?;
+            Some((row.ordinal?, Fault::new(reason, row.detail.unwrap_or_default())))
+        };
+        self.rows.into_iter().filter_map(fault).collect()
+    }
+}
+
+/// The ledger part; `None` where there is none, or one that is not this shard's.
+pub(super) fn read_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<StoredLedger>, Error> {
+    let file = folder.find(&id.ledger_name())?;
+    let read = || -> Option<StoredLedger> {
         let file = file.as_ref()?;
         let sha256 = publish::hash(&mut file.reader()).ok()?.sha256;
         let (rows, metadata) = ledger::read_stored(file).ok()?;
         let mut tally = Tally { found: id.slices, ..Tally::default() };
         rows.iter().for_each(|row| tally.count(row));
-        let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
-        let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == rows;
-        let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
-        fits.then_some(ExistingLedger { tally, sha256, shard_sha256: metadata.get(SHARD_SHA256)?.clone(), shard_bytes })
+        let written: u64 = metadata.get(ROWS)?.parse().ok()?;
+        let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == written;
+        let bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
+        let shard = Published { sha256: metadata.get(SHARD_SHA256)?.clone(), bytes };
+        fits.then_some(StoredLedger { rows, tally, sha256, shard })
     };
-    let found = read();
-    if found.is_none() && folder.set_aside(&name)? {
-        tracing::warn!("{name} does not belong to the plan; it is set aside and made again");
-    }
-    Ok(found)
+    Ok(read())
 }
 
 fn agrees(metadata: &BTreeMap<String, String>, id: &ShardId) -> bool {
     id.metadata().iter().all(|(key, value)| metadata.get(*key) == Some(value))
 }
 
-fn shard_agrees(file: &Stored, id: &ShardId, ledger: &ExistingLedger) -> bool {
+fn shard_agrees(file: &Stored, id: &ShardId, ledger: &StoredLedger) -> bool {
     let read = || -> Option<bool> {
         let mut magic = [0; 4];
         file.reader().read_exact(&mut magic).ok()?;
@@ -246,7 +285,7 @@ fn shard_agrees(file: &Stored, id: &ShardId, ledger: &ExistingLedger) -> bool {
         let rows = u64::try_from(footer.file_metadata().num_rows()).ok()?;
         Some(
             &magic == b"PAR1"
-                && length == ledger.shard_bytes
+                && length == ledger.shard.bytes
                 && agrees(&metadata, id)
                 && rows == ledger.tally.of(Class::Written),
         )
