@@ -113,7 +113,7 @@ impl<'a> Conversion<'a> {
         let planner = planner.heeding(cancel).heeding(&line_ended);
         let private = self.dataset.private.root();
         let threads = self.options.threads.get();
-        let suspects = self.trial.clone().map(|command| Suspects::open(private, command, threads));
+        let suspects = self.trial.clone().map(|command| Suspects::open(private, &self.dataset.key, command, threads));
         let line = Line {
             pipeline: &self.pipeline,
             recipe: self.recipe,

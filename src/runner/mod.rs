@@ -21,6 +21,7 @@ mod verdicts;
 mod walker;
 mod workers;
 
+use std::ops::Range;
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded, select_biased};
@@ -79,6 +80,15 @@ struct Shared<'a> {
     permits: Permits,
     encoder: RowEncoder,
     stop: Stop,
+}
+
+impl Shared<'_> {
+    /// The shard of these slices is there: nobody suspects them any more.
+    fn settle(&self, ordinals: Range<u64>) {
+        if let Some(suspects) = self.line.suspects {
+            suspects.settle(ordinals);
+        }
+    }
 }
 
 /// Makes every planned shard that is not there yet, publishes each, and the manifest at the end.
@@ -223,11 +233,13 @@ fn commit(shared: &Shared<'_>, finished: Receiver<FinishedShard>) -> Committed {
     let _bomb = Bomb { stop: &shared.stop, thread: "committer" };
     let mut committed = Committed::default();
     for shard in finished {
+        let ordinals = shard.ordinals();
         match shard.publish(shared.line.folder) {
             Ok((record, tally)) => {
                 committed.tally += &tally;
                 committed.records.push(record);
                 shared.counters.shard_published();
+                shared.settle(ordinals);
             }
             Err(error) => {
                 shared.stop.fail(error);

@@ -7,19 +7,12 @@ use super::Shared;
 use super::stop::Stopped;
 use super::walker::ShardPlan;
 use crate::error::Error;
+use crate::pipeline::DECODE;
 use crate::plan::PlannedSlice;
 use crate::reason::Fault;
+use crate::slice::{Outcome, Reject, SliceRef};
+use crate::suspects::Judged;
 use crate::suspects::condemned::{self, Condemned};
-use crate::suspects::{Suspects, Verdict};
-
-/// How a slice goes down the line that does not go like any other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Unopened, as this reject.
-    Rejected(Fault),
-    /// With nothing beside it: an innocent suspect.
-    Alone,
-}
 
 pub(super) struct Verdicts<'a> {
     shared: &'a Shared<'a>,
@@ -32,36 +25,24 @@ impl<'a> Verdicts<'a> {
         Verdicts { shared, condemned: None }
     }
 
-    /// By ordinal, the slices of a shard to be made that were decided about: those that an unfinished
-    /// attempt has `decided`, the condemned, and suspects, each of which is tried now.
+    /// By ordinal, what became of slices of a shard to be made: of those that an unfinished attempt has
+    /// `decided`, of the condemned, and of suspects, each of which is tried now.
     pub(super) fn of(
         &mut self,
         plan: &ShardPlan,
-        decided: BTreeMap<u64, Fault>,
-    ) -> Result<BTreeMap<u64, Way>, Stopped> {
-        let mut ways: BTreeMap<u64, Way> = decided.into_iter().map(|(at, fault)| (at, Way::Rejected(fault))).collect();
+        mut decided: BTreeMap<u64, Fault>,
+    ) -> Result<BTreeMap<u64, Outcome>, Stopped> {
         self.read_condemned(plan.generation)?;
+        let mut known = BTreeMap::new();
         for slice in &plan.slices {
-            let ordinal = slice.at.ordinal.0;
-            let condemned = self.condemned.as_ref().and_then(|(_, condemned)| condemned.get(&ordinal));
-            if let Some(fault) = condemned.and_then(|condemned| condemned.fault(&slice.at)) {
-                ways.insert(ordinal, Way::Rejected(fault));
-            } else if let (Some(suspects), false) = (self.shared.line.suspects, ways.contains_key(&ordinal))
-                && suspects.name(&slice.at)
-            {
-                ways.insert(ordinal, self.judge(suspects, plan.generation, slice)?);
-            }
+            let at = &slice.at;
+            let outcome = match self.condemned(at).or_else(|| decided.remove(&at.ordinal.0)) {
+                Some(fault) => Some(rejected(at, fault)),
+                None => self.judge(plan.generation, slice)?,
+            };
+            known.extend(outcome.map(|outcome| (at.ordinal.0, outcome)));
         }
-        self.settle(plan);
-        Ok(ways)
-    }
-
-    /// The suspects of this shard are none any more.
-    pub(super) fn settle(&self, plan: &ShardPlan) {
-        if let (Some(suspects), Some(first)) = (self.shared.line.suspects, plan.slices.first()) {
-            let first = first.at.ordinal.0;
-            suspects.settle(first..first + plan.slices.len() as u64);
-        }
+        Ok(known)
     }
 
     fn read_condemned(&mut self, generation: u32) -> Result<(), Stopped> {
@@ -72,18 +53,29 @@ impl<'a> Verdicts<'a> {
         Ok(())
     }
 
-    fn judge(&self, suspects: &Suspects, generation: u32, slice: &PlannedSlice) -> Result<Way, Stopped> {
-        let shared = self.shared;
+    fn condemned(&self, at: &SliceRef) -> Option<Fault> {
+        let (_, condemned) = self.condemned.as_ref()?;
+        condemned.get(&at.ordinal.0)?.fault(at)
+    }
+
+    /// Tries the slice alone, if it is a suspect.
+    fn judge(&self, generation: u32, slice: &PlannedSlice) -> Result<Option<Outcome>, Stopped> {
+        let (shared, line) = (self.shared, self.shared.line);
+        let Some(suspects) = line.suspects.filter(|suspects| suspects.name(&slice.at)) else { return Ok(None) };
         let mut go_on = |pace: Duration| {
             let is_over = shared.stop.is_pulled_within(pace) || shared.cancel.requested().is_some();
             !is_over
         };
-        match suspects.try_alone(slice, shared.line.recipe, &mut go_on) {
-            Verdict::Innocent => Ok(Way::Alone),
-            Verdict::Unproven => Err(Stopped),
-            Verdict::Guilty => {
-                let fault = condemned::condemn(shared.line.folder, generation, &slice.at);
-                fault.map(Way::Rejected).map_err(|error| self.fail(error))
+        match suspects.try_alone(slice, (line.recipe, line.pipeline), &mut go_on) {
+            Judged::Innocent(outcome) => {
+                suspects.acquit(&slice.at);
+                Ok(Some(*outcome))
+            }
+            Judged::Unknown => Ok(None),
+            Judged::Unproven => Err(Stopped),
+            Judged::Guilty => {
+                let fault = condemned::condemn(line.folder, generation, &slice.at).map_err(|error| self.fail(error))?;
+                Ok(Some(rejected(&slice.at, fault)))
             }
         }
     }
@@ -92,4 +84,8 @@ impl<'a> Verdicts<'a> {
         self.shared.stop.fail(error);
         Stopped
     }
+}
+
+fn rejected(at: &SliceRef, fault: Fault) -> Outcome {
+    Err(Reject { at: at.clone(), stage: DECODE, fault })
 }

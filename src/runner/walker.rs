@@ -6,13 +6,13 @@ use crossbeam_channel::{Receiver, Sender, select_biased};
 
 use super::permits;
 use super::stop::{Bomb, Stopped};
-use super::verdicts::{Verdicts, Way};
+use super::verdicts::Verdicts;
 use super::{Shared, Walk};
 use crate::error::Error;
 use crate::plan::{PlannedSlice, Segment};
-use crate::reason::Fault;
 use crate::sink::ledger::Tally;
 use crate::sink::shard::{self, ShardId, ShardRecord, Standing};
+use crate::slice::Outcome;
 
 /// One planned shard and its slices in ordinal order: enough to make it on any machine.
 #[derive(Clone, Debug)]
@@ -44,8 +44,8 @@ impl ShardPlan {
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) planned: PlannedSlice,
-    /// Why it is not to be opened.
-    pub(super) rejected: Option<Fault>,
+    /// What came of it already: it is not to be opened.
+    pub(super) outcome: Option<Outcome>,
 }
 
 /// What the walker tells the sink, in order, ahead of the slices it is about.
@@ -101,32 +101,29 @@ impl Walker<'_> {
                 walked.tally += &tally;
                 walked.existing.push(record);
                 self.shared.counters.shard_exists(id.slices);
-                verdicts.settle(&plan);
+                self.shared.settle(id.ordinals());
                 Ok(())
             }
             Standing::Missing(decided) => {
-                let ways = verdicts.of(&plan, decided)?;
+                let known = verdicts.of(&plan, decided)?;
                 self.send(&self.notes, Note::Shard(id))?;
-                self.send_slices(plan.slices, ways)
+                self.send_slices(plan.slices, known)
             }
         }
     }
 
-    fn send_slices(&self, slices: Vec<PlannedSlice>, mut ways: BTreeMap<u64, Way>) -> Result<(), Stopped> {
+    fn send_slices(&self, slices: Vec<PlannedSlice>, mut known: BTreeMap<u64, Outcome>) -> Result<(), Stopped> {
         for planned in slices {
             if self.shared.cancel.requested().is_some() {
                 self.send(&self.notes, Note::Cut)?;
                 return Err(Stopped);
             }
-            let weight = permits::weight(planned.weight_bytes, self.shared.line.recipe);
-            let (weight, rejected) = match ways.remove(&planned.at.ordinal.0) {
-                None => (weight, None),
-                Some(Way::Alone) => (weight.max(self.shared.budget.slices), None),
-                Some(Way::Rejected(fault)) => (0, Some(fault)),
-            };
+            let outcome = known.remove(&planned.at.ordinal.0);
+            let planned_bytes = if outcome.is_some() { 0 } else { planned.weight_bytes };
+            let weight = permits::weight(planned_bytes, self.shared.line.recipe);
             let in_flight = self.shared.permits.take(weight, &self.shared.stop)?;
             self.shared.counters.walked(in_flight);
-            self.send(&self.slices, Due { planned, rejected })?;
+            self.send(&self.slices, Due { planned, outcome })?;
         }
         Ok(())
     }

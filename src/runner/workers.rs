@@ -15,19 +15,14 @@ use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use super::Shared;
 use super::stop::{Bomb, Stop, Stopped};
 use super::walker::Due;
-use crate::column::Value;
 use crate::error::Error;
-use crate::pipeline::DECODE;
 use crate::plan::PlannedSlice;
-use crate::reason::{Fault, Reason};
+use crate::reason::Reason;
 use crate::sink::rows::Row;
-use crate::slice::{Bytes, Outcome, Reject, Slice};
+use crate::slice::{Bytes, Outcome, Slice};
 use crate::source::Source;
 use crate::stage::Scratch;
 use crate::suspects::{Slot, Suspects};
-
-/// The column that tells which SOP Instance a slice is of.
-const SOP_KEY: &str = "sop_key";
 
 /// A row group to be encoded; numbered through the whole run.
 #[derive(Debug)]
@@ -96,9 +91,10 @@ impl<'a> Worker<'a> {
                 self.advance(step, outcome)
             }
             _ => match ready.recv(&channels.slices) {
-                Ok(Due { planned, rejected: None }) => self.decode(&planned),
-                Ok(Due { planned, rejected: Some(fault) }) => {
-                    self.deliver(1, Err(Reject { at: planned.at, stage: DECODE, fault }))
+                Ok(Due { planned, outcome: None }) => self.decode(&planned),
+                Ok(Due { outcome: Some(outcome), .. }) => {
+                    self.check_sources(&outcome)?;
+                    self.deliver(self.channels.stages.len(), outcome)
                 }
                 Err(_) => {
                     *slices_open = false;
@@ -112,16 +108,23 @@ impl<'a> Worker<'a> {
         let at = &planned.at;
         self.slot.begin(at);
         let since = Instant::now();
-        let outcome = self.shared.line.pipeline.decode(at, &mut self.scratch).and_then(|slice| same(planned, slice));
+        let outcome =
+            self.shared.line.pipeline.decode(at, &mut self.scratch).and_then(|slice| planned.check_same(slice));
         self.shared.counters.step_done(0, since);
-        if outcome.as_ref().is_err_and(|reject| reject.fault.reason == Reason::Unreadable) {
-            let stand = self.shared.line.sources.iter().try_for_each(Source::check_stands);
-            stand.map_err(|error| self.fail(error))?;
-        }
+        self.check_sources(&outcome)?;
         if at.frame == 0 {
             self.shared.counters.read(length(&at.input.bytes));
         }
         self.hand_on(1, outcome)
+    }
+
+    /// Ends the run where a slice could not be read because its source is gone.
+    fn check_sources(&self, outcome: &Outcome) -> Result<(), Stopped> {
+        if outcome.as_ref().is_err_and(|reject| reject.fault.reason == Reason::Unreadable) {
+            let stand = self.shared.line.sources.iter().try_for_each(Source::check_stands);
+            stand.map_err(|error| self.fail(error))?;
+        }
+        Ok(())
     }
 
     /// Does step `step` and hands the result on.
@@ -195,21 +198,6 @@ impl<'a> Worker<'a> {
         self.shared.stop.fail(error);
         Stopped
     }
-}
-
-/// The slice, unless its file was replaced since it was planned: by another SOP Instance, which has or
-/// will have a row of its own, in the place that the plan gives it.
-fn same(planned: &PlannedSlice, slice: Slice) -> Outcome {
-    let found = match slice.facts.get(SOP_KEY) {
-        Some(Value::Text(key)) => Some(key.as_str()),
-        _ => None,
-    };
-    let expected = planned.sop_key.map(hex::encode);
-    if expected.is_none() || expected.as_deref() == found {
-        return Ok(slice);
-    }
-    let fault = Fault::new(Reason::Unreadable, "the file holds another SOP Instance than when it was planned");
-    Err(Reject { at: slice.at, stage: DECODE, fault })
 }
 
 /// What a row does not need is freed before the slice waits for its turn at the sink.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::Range;
 
 use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::errors::ParquetError;
@@ -65,6 +66,11 @@ impl ShardId {
     /// The shard's name below OUT.
     pub fn data_name(&self) -> String {
         format!("data/g{:06}/part-{:08}.parquet", self.generation, self.shard)
+    }
+
+    /// The ordinals of its planned slices.
+    pub(crate) fn ordinals(&self) -> Range<u64> {
+        self.first_ordinal..self.first_ordinal + self.slices
     }
 
     /// The name of its ledger part below OUT.
@@ -158,6 +164,11 @@ pub(crate) struct FinishedShard {
 }
 
 impl FinishedShard {
+    /// The ordinals of its planned slices.
+    pub(crate) fn ordinals(&self) -> Range<u64> {
+        self.id.ordinals()
+    }
+
     /// Publishes the ledger part, then the shard, whose appearance is the commit.
     ///
     /// Where a twin (another run that makes the same shard) could read what this one could not, or the

@@ -1,7 +1,8 @@
 //! The file that says what the threads of a process work on.
 //!
 //! One for each process, `OUT.private/in-flight/<16 hex digits>`: a slot of 64 bytes for each thread,
-//! zeros where it works on nothing. A slot: 1; 7 zeros; ordinal, 8 bytes, little endian; frame, 4
+//! zeros where it works on nothing. A slot: 1, or 2 for one that was tried since and found innocent; 7
+//! zeros; ordinal, 8 bytes, little endian; frame, 4
 //! bytes; source_id, 24 bytes; zeros. It need not outlive the machine, only the process: so it is
 //! never synced.
 
@@ -78,6 +79,10 @@ fn offset(slot: usize) -> u64 {
     (SLOT_BYTES * slot) as u64
 }
 
+/// The first byte of a slot.
+const SUSPECT: u8 = 1;
+const ACQUITTED: u8 = 2;
+
 /// A slice that a dead process worked on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Suspect {
@@ -93,23 +98,32 @@ impl Suspect {
 
     fn to_slot(&self) -> [u8; SLOT_BYTES] {
         let mut slot = [0; SLOT_BYTES];
-        slot[0] = 1;
+        slot[0] = SUSPECT;
         slot[8..16].copy_from_slice(&self.ordinal.to_le_bytes());
         slot[16..20].copy_from_slice(&self.frame.to_le_bytes());
         slot[20..44].copy_from_slice(&self.source_id.0);
         slot
     }
 
-    /// `None` for a slot of a thread that worked on nothing, and for what is no slot of ours.
-    fn from_slot(slot: &[u8]) -> Option<Suspect> {
+    /// The slice, and whether it was acquitted; `None` for a slot of a thread that worked on nothing, and
+    /// for what is no slot of ours.
+    fn from_slot(slot: &[u8]) -> Option<(Suspect, bool)> {
         let (first, rest) = slot.split_at_checked(8)?;
         let (ordinal, rest) = rest.split_first_chunk()?;
         let (frame, rest) = rest.split_first_chunk()?;
         let (source_id, rest) = rest.split_first_chunk()?;
-        let is_one = first == [1, 0, 0, 0, 0, 0, 0, 0] && rest.iter().all(|byte| *byte == 0);
+        let (state, zeros) = first.split_first()?;
+        let is_one = matches!(*state, SUSPECT | ACQUITTED) && zeros.iter().chain(rest).all(|byte| *byte == 0);
         let (ordinal, frame) = (u64::from_le_bytes(*ordinal), u32::from_le_bytes(*frame));
-        is_one.then_some(Suspect { ordinal, frame, source_id: SourceId(*source_id) })
+        is_one.then_some((Suspect { ordinal, frame, source_id: SourceId(*source_id) }, *state == ACQUITTED))
     }
+}
+
+#[derive(Debug)]
+struct Named {
+    slot: usize,
+    suspect: Suspect,
+    is_acquitted: bool,
 }
 
 /// The file that a dead process left; locked, so that one process alone judges what it names.
@@ -117,22 +131,32 @@ impl Suspect {
 pub(super) struct Left {
     file: File,
     path: PathBuf,
-    /// Each with the number of its slot.
-    suspects: Vec<(usize, Suspect)>,
+    suspects: Vec<Named>,
 }
 
 impl Left {
-    pub(super) fn names(&self, at: &SliceRef) -> bool {
+    /// Whether a slice that it names was acquitted; `None` for one that it does not name. (A thread that
+    /// handed it on may name it beside the one that took it.)
+    pub(super) fn is_acquitted(&self, at: &SliceRef) -> Option<bool> {
         let suspect = Suspect::of(at);
-        self.suspects.iter().any(|(_, named)| *named == suspect)
+        let named = self.suspects.iter().filter(|named| named.suspect == suspect);
+        named.map(|named| named.is_acquitted).reduce(|one, other| one && other)
+    }
+
+    pub(super) fn acquit(&mut self, at: &SliceRef) {
+        let suspect = Suspect::of(at);
+        for named in self.suspects.iter_mut().filter(|named| named.suspect == suspect) {
+            named.is_acquitted = true;
+            let _ = self.file.write_all_at(&[ACQUITTED], offset(named.slot));
+        }
     }
 
     /// Forgets those among `ordinals`; with the last one the file goes, and false is returned.
     pub(super) fn settle(&mut self, ordinals: &Range<u64>) -> bool {
-        self.suspects.retain(|(slot, suspect)| {
-            let is_settled = ordinals.contains(&suspect.ordinal);
+        self.suspects.retain(|named| {
+            let is_settled = ordinals.contains(&named.suspect.ordinal);
             if is_settled {
-                let _ = self.file.write_all_at(&[0], offset(*slot));
+                let _ = self.file.write_all_at(&[0], offset(named.slot));
             }
             !is_settled
         });
@@ -161,7 +185,11 @@ fn read_left(path: PathBuf) -> Option<Left> {
     let mut bytes = Vec::new();
     (&file).take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
     let slots = bytes.chunks(SLOT_BYTES).enumerate();
-    let suspects = slots.filter_map(|(slot, bytes)| Some((slot, Suspect::from_slot(bytes)?))).collect();
+    let named = |(slot, bytes)| {
+        let (suspect, is_acquitted) = Suspect::from_slot(bytes)?;
+        Some(Named { slot, suspect, is_acquitted })
+    };
+    let suspects = slots.filter_map(named).collect();
     let mut left = Left { file, path, suspects };
     left.settle(&(0..0)).then_some(left)
 }
@@ -199,13 +227,19 @@ mod tests {
         let mut found = left(folder.path());
         assert_eq!(found.len(), 1);
         assert!(left(folder.path()).is_empty(), "somebody judges it already");
-        assert!(found[0].names(&slice(1)) && found[0].names(&slice(2)) && !found[0].names(&slice(3)));
-        assert!(!found[0].names(&SliceRef { frame: 9, ..slice(1) }), "another slice has the ordinal now");
+        let acquitted = |left: &Left| [1, 2, 3].map(|n| left.is_acquitted(&slice(n)));
+        assert_eq!(acquitted(&found[0]), [Some(false), Some(false), None]);
+        assert_eq!(found[0].is_acquitted(&SliceRef { frame: 9, ..slice(1) }), None, "another slice has the ordinal");
+        found[0].acquit(&slice(2));
+        drop(found);
+
+        let mut found = left(folder.path());
+        assert_eq!(acquitted(&found[0]), [Some(false), Some(true), None]);
         assert!(found[0].settle(&(0..(1 << 40) + 1)));
         drop(found);
 
         let mut found = left(folder.path());
-        assert!(!found[0].names(&slice(1)) && found[0].names(&slice(2)));
+        assert_eq!(acquitted(&found[0]), [None, Some(true), None]);
         assert!(!found[0].settle(&(0..u64::MAX)));
         drop(found);
         assert_eq!(fs::read_dir(folder.path())?.count(), 0);

@@ -1,10 +1,11 @@
 //! The trial: a slice is worked on in a process of its own, and how that ends tells.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -19,10 +20,11 @@ pub struct TrialCommand {
 }
 
 /// What a trial found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It did not end its process, once in two times at least; or nothing could be found out.
-    Innocent,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It did not end its process, once in two times at least, and this is what was said on standard
+    /// output: nothing where the trial itself went wrong.
+    Innocent(Vec<u8>),
     /// It ended its process each time.
     Guilty,
     /// The run was asked to end meanwhile: nothing is proved.
@@ -34,11 +36,13 @@ const TIMES: usize = 2;
 /// The time that this process waited for one trial (not while it was stopped itself) at most.
 const DEADLINE: Duration = Duration::from_mins(10);
 const PACE: Duration = Duration::from_millis(5);
+/// Far more than any tensor.
+const MOST_ANSWERED: u64 = 1 << 30;
 
 /// How a trial ended.
 enum Ended {
     /// By itself, or by somebody's wish: that says nothing against the slice.
-    Lived,
+    Lived(Vec<u8>),
     /// By a signal of the kind that a crash is, or at the deadline.
     Died,
     /// The run is to end.
@@ -48,12 +52,12 @@ enum Ended {
 pub(super) fn judge(command: &TrialCommand, job: &[u8], go_on: &mut dyn FnMut(Duration) -> bool) -> Verdict {
     for _ in 0..TIMES {
         match attempt(command, job, go_on) {
-            Ok(Ended::Lived) => return Verdict::Innocent,
+            Ok(Ended::Lived(answer)) => return Verdict::Innocent(answer),
             Ok(Ended::Unproven) => return Verdict::Unproven,
             Ok(Ended::Died) => {}
             Err(error) => {
                 tracing::warn!("{}: a slice could not be tried alone: {error}", command.program.display());
-                return Verdict::Innocent;
+                return Verdict::Innocent(Vec::new());
             }
         }
     }
@@ -65,17 +69,18 @@ fn attempt(command: &TrialCommand, job: &[u8], go_on: &mut dyn FnMut(Duration) -
         .args(&command.arguments)
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .process_group(0) // what is typed at the terminal is for its parent
         .spawn()?;
     // A pipe holds it all; a child that has died already takes nothing.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(job));
+    let answer = child.stdout.take().map(read_all);
     let mut waited = Duration::ZERO;
     loop {
         if let Some(status) = child.try_wait()? {
             // Whoever ends the child may be about to end this process too.
-            return Ok(if go_on(Duration::ZERO) { ending(status) } else { Ended::Unproven });
+            return Ok(if go_on(Duration::ZERO) { ending(status, answer) } else { Ended::Unproven });
         }
         if !go_on(PACE) {
             return end(&mut child).map(|()| Ended::Unproven);
@@ -93,9 +98,20 @@ fn end(child: &mut Child) -> io::Result<()> {
     child.wait().map(drop)
 }
 
-fn ending(status: ExitStatus) -> Ended {
+/// Reads what the child says while it works: a pipe does not hold a tensor.
+fn read_all(from: ChildStdout) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut answer = Vec::new();
+        let read = from.take(MOST_ANSWERED).read_to_end(&mut answer);
+        read.map(|_| answer).unwrap_or_default()
+    })
+}
+
+fn ending(status: ExitStatus, answer: Option<JoinHandle<Vec<u8>>>) -> Ended {
+    let answer = || answer.and_then(|reading| reading.join().ok()).unwrap_or_default();
     match status.signal() {
-        None | Some(SIGINT | SIGTERM | SIGHUP | SIGQUIT) => Ended::Lived,
+        None if status.success() => Ended::Lived(answer()),
+        None | Some(SIGINT | SIGTERM | SIGHUP | SIGQUIT) => Ended::Lived(Vec::new()),
         Some(signal) => {
             tracing::warn!("a slice that was tried alone ended its process by signal {signal}");
             Ended::Died
@@ -120,12 +136,19 @@ mod tests {
         judge(&shell(script), b"job", &mut wait)
     }
 
+    fn innocent() -> Verdict {
+        Verdict::Innocent(Vec::new())
+    }
+
     #[test]
     fn who_ends_by_itself_is_innocent_whatever_it_says() {
         for script in ["exit 0", "exit 3", "exit 101", "exit 134", "test \"$(cat)\" = job && exit 0; kill -9 $$"] {
-            assert_eq!(verdict(script), Verdict::Innocent, "{script}");
+            assert_eq!(verdict(script), innocent(), "{script}");
         }
-        assert_eq!(judge(&shell("").clone_with("/not/there"), b"", &mut wait), Verdict::Innocent);
+        assert_eq!(verdict("cat; echo ."), Verdict::Innocent(b"job.\n".to_vec()));
+        assert_eq!(verdict("cat; exit 3"), innocent(), "what failed has nothing to say");
+        assert_eq!(verdict("head -c 300000 /dev/zero"), Verdict::Innocent(vec![0; 300_000]), "more than a pipe holds");
+        assert_eq!(judge(&shell("").clone_with("/not/there"), b"", &mut wait), innocent());
     }
 
     impl TrialCommand {
@@ -139,7 +162,7 @@ mod tests {
     fn a_child_killed_once_is_innocent_by_its_second_trial_and_killed_twice_guilty() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let mark = folder.path().join("tried").display().to_string();
-        assert_eq!(verdict(&format!("test -e '{mark}' && exit 0; touch '{mark}'; kill -9 $$")), Verdict::Innocent);
+        assert_eq!(verdict(&format!("test -e '{mark}' && exit 0; touch '{mark}'; kill -9 $$")), innocent());
         for signal in ["KILL", "ABRT", "SEGV", "XCPU"] {
             assert_eq!(verdict(&format!("kill -{signal} $$")), Verdict::Guilty, "{signal}");
         }
@@ -149,7 +172,7 @@ mod tests {
     #[test]
     fn somebodys_wish_that_the_child_end_is_no_crash() {
         for signal in ["INT", "TERM", "HUP"] {
-            assert_eq!(verdict(&format!("kill -{signal} $$")), Verdict::Innocent, "{signal}");
+            assert_eq!(verdict(&format!("kill -{signal} $$")), innocent(), "{signal}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The other end of a trial: the process that works on one slice, within limits.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,11 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_de
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::answer;
 use crate::error::Error;
-use crate::identity::{Key, SourceId};
+use crate::identity::Key;
 use crate::pipeline::Pipeline;
+use crate::plan::PlannedSlice;
 use crate::recipe::Recipe;
 use crate::slice::{InputRef, Ordinal, SliceRef};
 use crate::stage::Scratch;
@@ -20,47 +22,78 @@ use crate::stage::Scratch;
 const ADDRESS_SPACE: u64 = 1 << 30;
 const CPU_SECONDS: u64 = 120;
 
-/// What is to be tried.
+/// What is to be tried. Binary values are hex: a path may hold any bytes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Job {
     recipe: Value,
-    /// Hex: a path may hold any bytes.
+    key: String,
+    source_id: String,
     path: String,
     frame: u32,
     weight_bytes: u64,
+    sop_key: Option<String>,
 }
 
 impl Job {
-    pub(super) fn new(recipe: &Recipe, path: &Path, frame: u32, weight_bytes: u64) -> Job {
-        Job { recipe: recipe.to_json(), path: hex::encode(path.as_os_str().as_bytes()), frame, weight_bytes }
+    pub(super) fn new(recipe: &Recipe, key: &Key, path: &Path, slice: &PlannedSlice) -> Job {
+        Job {
+            recipe: recipe.to_json(),
+            key: hex::encode(key.bytes()),
+            source_id: slice.at.input.source_id.to_string(),
+            path: hex::encode(path.as_os_str().as_bytes()),
+            frame: slice.at.frame,
+            weight_bytes: slice.weight_bytes,
+            sop_key: slice.sop_key.map(hex::encode),
+        }
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
+
+    fn pipeline(&self) -> Result<Pipeline, Error> {
+        let recipe = Recipe::from_json(&self.recipe)?;
+        Ok(Pipeline::new(&recipe, &Key::new(unhex(&self.key)?)))
+    }
+
+    fn slice(&self) -> Result<PlannedSlice, Error> {
+        let path = hex::decode(&self.path).map_err(|_| no_job())?;
+        let source_id = self.source_id.parse().map_err(|_| no_job())?;
+        let input = InputRef::file(source_id, &PathBuf::from(OsString::from_vec(path)));
+        let at = SliceRef { ordinal: Ordinal(0), input, frame: self.frame };
+        let sop_key = self.sop_key.as_deref().map(unhex).transpose()?;
+        Ok(PlannedSlice { at, shard: 0, weight_bytes: self.weight_bytes, sop_key })
+    }
 }
 
-/// Works on the slice that `job` names, as the parent wrote it, and forgets what came of it. Ends with
+fn unhex<const N: usize>(digits: &str) -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(digits, &mut bytes).map(|()| bytes).map_err(|_| no_job())
+}
+
+fn no_job() -> Error {
+    Error::Usage("try-slice is for this program itself: no job on standard input".to_owned())
+}
+
+/// Works on the slice that `job` names, as the parent wrote it, and answers what came of it. Ends with
 /// its parent.
 ///
 /// Limits of this process: no core dump, address space, processor time; lower ones hold.
 ///
 /// # Errors
-/// [`Error::Usage`] where `job` is none.
-pub fn try_slice(job: impl Read) -> Result<(), Error> {
-    let none = |_| Error::Usage("try-slice is for this program itself: no job on standard input".to_owned());
-    let job: Job = serde_json::from_reader(job.take(1 << 20)).map_err(none)?;
-    let path = hex::decode(&job.path).map_err(|_| Error::Usage("try-slice: no path".to_owned()))?;
-    let recipe = Recipe::from_json(&job.recipe)?;
+/// [`Error::Usage`] where `job` is none; [`Error::Bug`] where nobody takes the answer.
+pub fn try_slice(job: impl Read, answer: impl Write) -> Result<(), Error> {
+    let job: Job = serde_json::from_reader(job.take(1 << 20)).map_err(|_| no_job())?;
+    let (pipeline, slice) = (job.pipeline()?, job.slice()?);
     // A system without one of them is no reason not to try.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     limit(Resource::Core, 0);
     limit(Resource::As, job.weight_bytes.saturating_mul(4).saturating_add(ADDRESS_SPACE));
     limit(Resource::Cpu, CPU_SECONDS);
-    let input = InputRef::file(SourceId([0; 24]), &PathBuf::from(OsString::from_vec(path)));
-    let at = SliceRef { ordinal: Ordinal(0), input, frame: job.frame };
-    drop(Pipeline::new(&recipe, &Key::new([0; 32])).process(&at, &mut Scratch::default()));
-    Ok(())
+    let mut scratch = Scratch::default();
+    let decoded = pipeline.decode(&slice.at, &mut scratch).and_then(|found| slice.check_same(found));
+    let outcome = (1..pipeline.steps()).fold(decoded, |outcome, step| pipeline.step(step, outcome, &mut scratch));
+    answer::write(&outcome, answer).map_err(|error| Error::Bug(format!("try-slice: {error}")))
 }
 
 fn limit(resource: Resource, most: u64) {
