@@ -23,6 +23,7 @@ use crate::sink::shard::ShardId;
 use crate::sink::storage::{Share, Storage};
 use crate::slice::Bytes;
 use crate::source::{self, Source};
+use crate::suspects::{Suspects, TrialCommand};
 
 /// Segments that wait while the one before them is converted, beside the one that the planner holds
 /// out: planning is never far ahead, so that its memory stays bounded.
@@ -38,6 +39,7 @@ pub struct Conversion<'a> {
     pipeline: Pipeline,
     counters: Arc<Counters>,
     segment_slices: u64,
+    trial: Option<TrialCommand>,
 }
 
 /// What planning came to.
@@ -130,8 +132,8 @@ impl<'a> Conversion<'a> {
             let dataset = Dataset::open_on(storage.clone(), out, recipe, options.key_file.as_deref(), share)?;
             let pipeline = Pipeline::new(recipe, &dataset.key);
             let counters = Arc::new(Counters::new(&pipeline));
-            let (sources, segment_slices) = (sources.clone(), SEGMENT_SLICES);
-            Ok(Conversion { recipe, options, sources, dataset, pipeline, counters, segment_slices })
+            let (sources, segment_slices, trial) = (sources.clone(), SEGMENT_SLICES, None);
+            Ok(Conversion { recipe, options, sources, dataset, pipeline, counters, segment_slices, trial })
         };
         match options.worker {
             None => open(Share::Alone),
@@ -145,6 +147,12 @@ impl<'a> Conversion<'a> {
     pub fn with_segment_slices(mut self, slices: u64) -> Conversion<'a> {
         self.segment_slices = slices;
         self
+    }
+
+    /// The same conversion, which says in OUT.private what each thread works on, and tries alone, with
+    /// `command`, what a run worked on that died: see [`crate::suspects`].
+    pub fn trying_suspects_with(self, command: TrialCommand) -> Conversion<'a> {
+        Conversion { trial: Some(command), ..self }
     }
 
     /// Live counts, for a progress thread.
@@ -195,6 +203,9 @@ impl<'a> Conversion<'a> {
         let planner = Planner::new(&self.dataset, self.recipe, &self.sources, &examine)?;
         let planner = planner.with_segment_slices(self.segment_slices).heeding(cancel).heeding(&line_ended);
         let planner = if worker.is_some() { planner.known_only() } else { planner };
+        let private = self.dataset.private.root();
+        let threads = self.options.threads.get();
+        let suspects = self.trial.clone().map(|command| Suspects::open(private, &self.dataset.key, command, threads));
         let line = Line {
             pipeline: &self.pipeline,
             recipe: self.recipe,
@@ -202,6 +213,7 @@ impl<'a> Conversion<'a> {
             folder: &self.dataset.out,
             sources: &self.sources,
             key_id: &self.dataset.key.id(),
+            suspects: suspects.as_ref(),
         };
         let (segments_in, segments) = bounded(WAITING_SEGMENTS);
         let (planned, converted) = thread::scope(|scope| {

@@ -58,4 +58,5 @@ pub mod sink;
 pub mod slice;
 pub mod source;
 pub mod stage;
+pub mod suspects;
 pub mod verify;

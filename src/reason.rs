@@ -78,7 +78,9 @@ reasons! {
     }
     Rejected {
         /// The file could not be read: permission, I/O error, or it changed while being read.
-        => "Mend the access; the same command tries an input again whose header could not be read, a slice only in a new OUT." Unreadable = "unreadable",
+        => "Mend the access; the same command tries the input again." Unreadable = "unreadable",
+        /// Decoding the slice ended the whole process, and did so again, twice, in a process of its own.
+        => "Nothing: it is not tried again in this OUT. Report it, with the transfer syntax of the file; where memory was short, convert into a new OUT with more." DecoderCrash = "decoder_crash",
         /// The file ends inside its header or inside an element.
         => "Copy the file again from its archive." Truncated = "truncated",
         /// The header breaks the rules of DICOM encoding so that its pixels cannot be located.
@@ -115,6 +117,14 @@ reasons! {
         => "Use recipe `head`, which shrinks to fit." CropTooLarge = "crop_too_large",
         /// A stage panicked on this slice. This is a bug of this program.
         => "Report it, with `dcmshard --version` and the syntax of the file." Internal = "internal",
+    }
+}
+
+impl Reason {
+    /// Whether another run on the same bytes might come to another end: then what one run said is
+    /// followed by those that make the same shard, so that all make the same bytes.
+    pub const fn depends_on_environment(self) -> bool {
+        matches!(self, Reason::Unreadable | Reason::DecoderCrash)
     }
 }
 

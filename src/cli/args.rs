@@ -51,7 +51,13 @@ pub enum Command {
     Recipe(RecipeArgs),
     /// Print the columns of a shard.
     Schema(SchemaArgs),
+    /// Work on one slice that a run died of, named on standard input. For `convert` itself.
+    #[command(name = TRY_SLICE, hide = true)]
+    TrySlice,
 }
+
+/// The command with which `convert` starts this program for a slice that it suspects.
+pub const TRY_SLICE: &str = "try-slice";
 
 /// What goes where, and as what.
 #[derive(Debug, clap::Args)]

@@ -8,6 +8,7 @@ use dcmshard::error::Error;
 use dcmshard::options::Options;
 use dcmshard::sink::dataset::private_folder;
 use dcmshard::sink::disk::Disk;
+use dcmshard::suspects::TrialCommand;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::args::{self, ConvertArgs, PlanArgs};
@@ -23,6 +24,12 @@ pub fn run(args: &ConvertArgs) -> Ended {
     let cancel = signals::heed(Duration::from_secs(job.grace))?;
     let disk = Arc::new(Disk::default());
     let conversion = Conversion::open_heeding(&cancel, disk, &job.sources, &job.out, &recipe, &options)?;
+    let conversion = match std::env::current_exe() {
+        Ok(program) => {
+            conversion.trying_suspects_with(TrialCommand { program, arguments: vec![args::TRY_SLICE.into()] })
+        }
+        Err(_) => conversion, // as a library is used: no input is suspected
+    };
     let started = Instant::now();
     let shown = progress::show(job.progress, conversion.counters());
     let ended = conversion.run(&cancel);

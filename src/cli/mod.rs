@@ -38,6 +38,9 @@ pub fn run() -> ExitCode {
         Command::Phantom(args) => draw_phantom(args),
         Command::Recipe(args) => print_recipe(args),
         Command::Schema(args) => print_schema(args),
+        Command::TrySlice => {
+            dcmshard::suspects::try_slice(io::stdin(), io::stdout()).map(|()| dcmshard::error::ExitCode::Done)
+        }
     };
     match ended {
         Ok(code) => ExitCode::from(code as u8),

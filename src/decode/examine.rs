@@ -27,7 +27,10 @@ const DIRECTORY_CLASS: &[u8] = b"1.2.840.10008.1.3.10";
 /// else is wrong with it; then a CT input that cannot be decoded by `recipe` is rejected: one above its
 /// limits, or packed by a codec that it leaves out. Never reads Pixel Data, never panics on any bytes.
 pub fn examine(bytes: &Bytes, recipe: &Recipe) -> Examined {
-    let examined = Input::open(bytes).and_then(|input| examine_input(&input, recipe));
+    let examined = Input::open(bytes).and_then(|input| {
+        let examined = examine_input(&input, recipe);
+        input.check_unchanged(None).and(examined) // of a file that is being written nothing is known
+    });
     examined.map_or_else(Examined::Not, Examined::Ct)
 }
 

@@ -142,15 +142,23 @@ impl Decoder {
 
     fn decode_with(&self, at: &SliceRef, buffer: &mut Vec<u8>) -> Result<Slice, Fault> {
         let input = Input::open(&at.input.bytes)?;
+        // What seems wrong with an input that changes meanwhile may be right before and after.
+        self.decode_input(at, &input, buffer).or_else(|fault| input.check_unchanged(None).and(Err(fault)))
+    }
+
+    fn decode_input(&self, at: &SliceRef, input: &Input<'_>, buffer: &mut Vec<u8>) -> Result<Slice, Fault> {
         let opened = &at.input.opened.0;
         if opened.get().is_none() {
-            let loaded = load::load(&input, buffer, &self.recipe, |_, _| false)?;
+            let loaded = load::load(input, buffer, &self.recipe, |_, _| false)?;
             let image =
                 Image::of(loaded.ok_or_else(|| Fault::new(Reason::NotDicom, "no DICOM header"))?, &self.recipe)?;
             if image.is_read_whole(input.size()) {
-                return self.decode_whole(at, &image, &input, buffer);
+                return self.decode_whole(at, &image, input, buffer);
             }
-            opened.get_or_init(|| Shared::open(image, &input, buffer, &self.key, &self.recipe.limits));
+            opened.get_or_init(|| {
+                let shared = Shared::open(image, input, buffer, &self.key, &self.recipe.limits);
+                input.check_unchanged(None).and(shared)
+            });
         }
         let shared = match opened.get() {
             Some(Ok(shared)) => shared,
@@ -162,7 +170,7 @@ impl Decoder {
             Some(inflated) => {
                 self.slice(at, &shared.image, &shared.frames, &Input::Memory(inflated), &shared.content_id, buffer)
             }
-            None => self.slice(at, &shared.image, &shared.frames, &input, &shared.content_id, buffer),
+            None => self.slice(at, &shared.image, &shared.frames, input, &shared.content_id, buffer),
         };
         input.check_unchanged(shared.stamp)?;
         slice
@@ -247,7 +255,6 @@ impl Shared {
             Some(inflated) => image.locate(&Input::Memory(inflated), limits)?,
             None => image.locate(input, limits)?,
         };
-        input.check_unchanged(None)?;
         Ok(Shared { image, frames, content_id, stamp: input.stamp(), inflated })
     }
 }

@@ -8,12 +8,15 @@ use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringAr
 
 use super::known::UidKey;
 use super::paths::{PathAt, Paths};
+use crate::column::Value;
 use crate::error::Error;
 use crate::identity::SourceId;
+use crate::pipeline::DECODE;
+use crate::reason::{Fault, Reason};
 use crate::sink::ledger::Tally;
 use crate::sink::storage::Stored;
 use crate::sink::table;
-use crate::slice::{InputRef, Ordinal, SliceRef};
+use crate::slice::{InputRef, Ordinal, Outcome, Reject, Slice, SliceRef};
 
 /// A committed part of the plan.
 ///
@@ -67,6 +70,26 @@ pub(crate) struct PlannedInput {
     pub shard: u32,
     /// Weight of each.
     pub weight_bytes: u64,
+}
+
+/// The column that tells which SOP Instance a slice is of.
+const SOP_KEY: &str = "sop_key";
+
+impl PlannedSlice {
+    /// `found`, unless the file was replaced since it was planned: by another SOP Instance, which has or
+    /// will have a row of its own, in the place that the plan gives it.
+    pub(crate) fn check_same(&self, found: Slice) -> Outcome {
+        let key = match found.facts.get(SOP_KEY) {
+            Some(Value::Text(key)) => Some(key.as_str()),
+            _ => None,
+        };
+        let expected = self.sop_key.map(hex::encode);
+        if expected.is_none() || expected.as_deref() == key {
+            return Ok(found);
+        }
+        let fault = Fault::new(Reason::Unreadable, "the file holds another SOP Instance than when it was planned");
+        Err(Reject { at: found.at, stage: DECODE, fault })
+    }
 }
 
 impl Segment {

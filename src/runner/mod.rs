@@ -17,9 +17,11 @@ mod cancel;
 mod counters;
 mod permits;
 mod stop;
+mod verdicts;
 mod walker;
 mod workers;
 
+use std::ops::Range;
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded, select_biased};
@@ -44,6 +46,7 @@ use crate::sink::publish::OutputFolder;
 use crate::sink::rows::RowEncoder;
 use crate::sink::shard::{FinishedShard, ShardRecord};
 use crate::source::Source;
+use crate::suspects::Suspects;
 
 /// Shards that may wait for their fsync at one moment, beside the one being synced.
 const WAITING_SHARDS: usize = 2;
@@ -63,6 +66,8 @@ pub struct Line<'a> {
     pub sources: &'a [Source],
     /// Public id of the key, see [`crate::identity::Key::id`].
     pub key_id: &'a str,
+    /// What dead processes worked on, and a place to say what this one does.
+    pub suspects: Option<&'a Suspects>,
 }
 
 /// What the threads of a run share.
@@ -75,6 +80,15 @@ struct Shared<'a> {
     permits: Permits,
     encoder: RowEncoder,
     stop: Stop,
+}
+
+impl Shared<'_> {
+    /// The shard of these slices is there: nobody suspects them any more.
+    fn settle(&self, ordinals: Range<u64>) {
+        if let Some(suspects) = self.line.suspects {
+            suspects.settle(ordinals);
+        }
+    }
 }
 
 /// Makes every planned shard that is not there yet, publishes each, and the manifest at the end (which
@@ -197,8 +211,9 @@ fn run_threads(shared: &Shared<'_>, feed: impl FnOnce(&Shared<'_>, &mut Walk<'_>
     thread::scope(|scope| {
         let committer = scope.spawn(move || commit(shared, finished));
         let mut others = vec![scope.spawn(move || Assembly::new(shared, ends).run())];
-        for _ in 0..shared.budget.workers {
-            others.push(scope.spawn(|| Worker::new(shared, &channels).run()));
+        for thread in 0..shared.budget.workers {
+            let worker = Worker::new(shared, &channels, thread);
+            others.push(scope.spawn(|| worker.run()));
         }
         let walker = Walker { shared, slices: slices_in, notes: notes_in };
         let walker = scope.spawn(move || walker.run(feed)).join().unwrap_or_default();
@@ -221,11 +236,13 @@ fn commit(shared: &Shared<'_>, finished: Receiver<FinishedShard>) -> Committed {
     let _bomb = Bomb { stop: &shared.stop, thread: "committer" };
     let mut committed = Committed::default();
     for shard in finished {
+        let ordinals = shard.ordinals();
         match shard.publish(shared.line.folder) {
             Ok((record, tally)) => {
                 committed.tally += &tally;
                 committed.records.push(record);
                 shared.counters.shard_published();
+                shared.settle(ordinals);
             }
             Err(error) => {
                 shared.stop.fail(error);

@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::error::Error;
 
@@ -28,6 +29,11 @@ impl Stop {
     /// Disconnected once the cord is pulled; never yields anything.
     pub(super) fn pulled(&self) -> &Receiver<Infallible> {
         &self.pulled
+    }
+
+    /// Waits so long for the end of the run; whether it has come.
+    pub(super) fn is_pulled_within(&self, pause: Duration) -> bool {
+        self.pulled.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected)
     }
 
     /// Ends the run; everybody wakes up.

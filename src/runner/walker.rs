@@ -1,14 +1,18 @@
 //! The walker: takes planned slices in order, with their permits, into the line.
 
+use std::collections::BTreeMap;
+
 use crossbeam_channel::{Receiver, Sender, select_biased};
 
 use super::permits;
 use super::stop::{Bomb, Stopped};
+use super::verdicts::Verdicts;
 use super::{Shared, Walk};
 use crate::error::Error;
 use crate::plan::{PlannedSlice, Segment};
 use crate::sink::ledger::Tally;
-use crate::sink::shard::{self, ShardId, ShardRecord};
+use crate::sink::shard::{self, ShardId, ShardRecord, Standing};
+use crate::slice::Outcome;
 
 /// One planned shard and its slices in ordinal order: enough to make it on any machine.
 #[derive(Clone, Debug)]
@@ -36,6 +40,14 @@ impl ShardPlan {
     }
 }
 
+/// A slice whose turn it is.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub(super) planned: PlannedSlice,
+    /// What came of it already: it is not to be opened.
+    pub(super) outcome: Option<Outcome>,
+}
+
 /// What the walker tells the sink, in order, ahead of the slices it is about.
 #[derive(Debug)]
 pub(super) enum Note {
@@ -55,7 +67,7 @@ pub(super) struct Walked {
 
 pub(super) struct Walker<'a> {
     pub(super) shared: &'a Shared<'a>,
-    pub(super) slices: Sender<PlannedSlice>,
+    pub(super) slices: Sender<Due>,
     pub(super) notes: Sender<Note>,
 }
 
@@ -63,9 +75,11 @@ impl Walker<'_> {
     /// Walks all missing shards; ends early when the run does, or is asked to.
     pub(super) fn run(self, feed: impl FnOnce(&Shared<'_>, &mut Walk<'_>)) -> Walked {
         let _bomb = Bomb { stop: &self.shared.stop, thread: "walker" };
-        let mut walked = Walked::default();
+        let (mut walked, mut verdicts) = (Walked::default(), Verdicts::new(self.shared));
         feed(self.shared, &mut |shard| match shard {
-            Ok(shard) => self.shared.cancel.requested().is_none() && self.walk(shard, &mut walked).is_ok(),
+            Ok(shard) => {
+                self.shared.cancel.requested().is_none() && self.walk(shard, &mut verdicts, &mut walked).is_ok()
+            }
             Err(error) => {
                 self.shared.stop.fail(error);
                 false
@@ -74,30 +88,42 @@ impl Walker<'_> {
         walked
     }
 
-    fn walk(&self, plan: ShardPlan, walked: &mut Walked) -> Result<(), Stopped> {
+    fn walk(&self, plan: ShardPlan, verdicts: &mut Verdicts<'_>, walked: &mut Walked) -> Result<(), Stopped> {
         let failed = |error| {
             self.shared.stop.fail(error);
             Stopped
         };
         let Some(id) = self.id(&plan).map_err(failed)? else { return Ok(()) };
         walked.tally.found += id.slices;
-        if let Some((record, tally)) = shard::existing(self.shared.line.folder, &id).map_err(failed)? {
-            walked.tally.found -= id.slices; // counted by `tally` too
-            walked.tally += &tally;
-            walked.existing.push(record);
-            self.shared.counters.shard_exists(id.slices);
-            return Ok(());
+        match shard::standing(self.shared.line.folder, &id).map_err(failed)? {
+            Standing::Whole(record, tally) => {
+                walked.tally.found -= id.slices; // counted by `tally` too
+                walked.tally += &tally;
+                walked.existing.push(record);
+                self.shared.counters.shard_exists(id.slices);
+                self.shared.settle(id.ordinals());
+                Ok(())
+            }
+            Standing::Missing(decided) => {
+                let known = verdicts.of(&plan, decided)?;
+                self.send(&self.notes, Note::Shard(id))?;
+                self.send_slices(plan.slices, known)
+            }
         }
-        self.send(&self.notes, Note::Shard(id))?;
-        for slice in plan.slices {
+    }
+
+    fn send_slices(&self, slices: Vec<PlannedSlice>, mut known: BTreeMap<u64, Outcome>) -> Result<(), Stopped> {
+        for planned in slices {
             if self.shared.cancel.requested().is_some() {
                 self.send(&self.notes, Note::Cut)?;
                 return Err(Stopped);
             }
-            let weight = permits::weight(slice.weight_bytes, self.shared.line.recipe);
+            let outcome = known.remove(&planned.at.ordinal.0);
+            let planned_bytes = if outcome.is_some() { 0 } else { planned.weight_bytes };
+            let weight = permits::weight(planned_bytes, self.shared.line.recipe);
             let in_flight = self.shared.permits.take(weight, &self.shared.stop)?;
             self.shared.counters.walked(in_flight);
-            self.send(&self.slices, slice)?;
+            self.send(&self.slices, Due { planned, outcome })?;
         }
         Ok(())
     }

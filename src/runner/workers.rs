@@ -13,18 +13,15 @@ use ndarray::Array2;
 
 use super::Shared;
 use super::stop::{Bomb, Stop, Stopped};
-use crate::column::Value;
+use super::walker::Due;
 use crate::error::Error;
-use crate::pipeline::DECODE;
 use crate::plan::PlannedSlice;
-use crate::reason::{Fault, Reason};
+use crate::reason::Reason;
 use crate::sink::rows::{Row, RowGroup};
-use crate::slice::{Bytes, Outcome, Reject, Slice};
+use crate::slice::{Bytes, Outcome, Slice};
 use crate::source::Source;
 use crate::stage::Scratch;
-
-/// The column that tells which SOP Instance a slice is of.
-const SOP_KEY: &str = "sop_key";
+use crate::suspects::{Slot, Suspects};
 
 /// A row group to be encoded; numbered through the whole run.
 #[derive(Debug)]
@@ -42,7 +39,7 @@ pub(super) struct Encoded {
 
 /// The channels that workers serve. `stages[n]` leads into step `n + 1`; the last into the sink.
 pub(super) struct Channels {
-    pub(super) slices: Receiver<PlannedSlice>,
+    pub(super) slices: Receiver<Due>,
     pub(super) stages: Vec<(Sender<Outcome>, Receiver<Outcome>)>,
     pub(super) jobs: Receiver<Job>,
     pub(super) encoded: Sender<Encoded>,
@@ -52,11 +49,14 @@ pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
     channels: &'a Channels,
     scratch: Scratch,
+    slot: Slot<'a>,
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(shared: &'a Shared<'a>, channels: &'a Channels) -> Worker<'a> {
-        Worker { shared, channels, scratch: Scratch::default() }
+    /// The worker of one thread, counted from 0.
+    pub(super) fn new(shared: &'a Shared<'a>, channels: &'a Channels, thread: usize) -> Worker<'a> {
+        let slot = Suspects::slot(shared.line.suspects, thread);
+        Worker { shared, channels, scratch: Scratch::default(), slot }
     }
 
     /// Works until the run ends.
@@ -89,7 +89,11 @@ impl<'a> Worker<'a> {
                 self.advance(step, outcome)
             }
             _ => match ready.recv(&channels.slices) {
-                Ok(planned) => self.decode(&planned),
+                Ok(Due { planned, outcome: None }) => self.decode(&planned),
+                Ok(Due { outcome: Some(outcome), .. }) => {
+                    self.check_sources(&outcome)?;
+                    self.deliver(self.channels.stages.len(), outcome)
+                }
                 Err(_) => {
                     *slices_open = false;
                     Ok(())
@@ -100,23 +104,32 @@ impl<'a> Worker<'a> {
 
     fn decode(&mut self, planned: &PlannedSlice) -> Result<(), Stopped> {
         let at = &planned.at;
+        self.slot.begin(at);
         let since = Instant::now();
-        let outcome = self.shared.line.pipeline.decode(at, &mut self.scratch).and_then(|slice| same(planned, slice));
+        let outcome =
+            self.shared.line.pipeline.decode(at, &mut self.scratch).and_then(|slice| planned.check_same(slice));
         self.shared.counters.step_done(0, since);
+        self.check_sources(&outcome)?;
+        if at.frame == 0 {
+            self.shared.counters.read(length(&at.input.bytes));
+        }
+        self.hand_on(1, outcome)
+    }
+
+    /// Ends the run where a slice could not be read because its source is gone.
+    fn check_sources(&self, outcome: &Outcome) -> Result<(), Stopped> {
         if outcome.as_ref().is_err_and(|reject| reject.fault.reason == Reason::Unreadable) {
             let stand = self.shared.line.sources.iter().try_for_each(Source::check_stands);
             stand.map_err(|error| self.fail(error))?;
         }
-        if at.frame == 0 {
-            self.shared.counters.read(length(&at.input.bytes));
-        }
-        self.deliver(1, outcome)
+        Ok(())
     }
 
     /// Does step `step` and hands the result on.
     fn advance(&mut self, step: usize, outcome: Outcome) -> Result<(), Stopped> {
         let outcome = match outcome {
             Ok(slice) => {
+                self.slot.begin(&slice.at);
                 let since = Instant::now();
                 let outcome = self.shared.line.pipeline.step(step, Ok(slice), &mut self.scratch);
                 self.shared.counters.step_done(step, since);
@@ -125,9 +138,17 @@ impl<'a> Worker<'a> {
             reject => reject,
         };
         match outcome {
-            Ok(slice) if step + 1 == self.channels.stages.len() => self.deliver(step + 1, Ok(without_workings(slice))),
-            outcome => self.deliver(step + 1, outcome),
+            Ok(slice) if step + 1 == self.channels.stages.len() => self.hand_on(step + 1, Ok(without_workings(slice))),
+            outcome => self.hand_on(step + 1, outcome),
         }
+    }
+
+    /// Delivers what comes out of a step of this thread.
+    fn hand_on(&mut self, step: usize, outcome: Outcome) -> Result<(), Stopped> {
+        if step == self.channels.stages.len() || outcome.is_err() {
+            self.slot.end();
+        }
+        self.deliver(step, outcome)
     }
 
     /// Puts `outcome` into the channel that leads into step `step` (or the sink); while that is
@@ -175,21 +196,6 @@ impl<'a> Worker<'a> {
         self.shared.stop.fail(error);
         Stopped
     }
-}
-
-/// The slice, unless its file was replaced since it was planned: by another SOP Instance, which has or
-/// will have a row of its own, in the place that the plan gives it.
-fn same(planned: &PlannedSlice, slice: Slice) -> Outcome {
-    let found = match slice.facts.get(SOP_KEY) {
-        Some(Value::Text(key)) => Some(key.as_str()),
-        _ => None,
-    };
-    let expected = planned.sop_key.map(hex::encode);
-    if expected.is_none() || expected.as_deref() == found {
-        return Ok(slice);
-    }
-    let fault = Fault::new(Reason::Unreadable, "the file holds another SOP Instance than when it was planned");
-    Err(Reject { at: slice.at, stage: DECODE, fault })
 }
 
 /// What a row does not need is freed before the slice waits for its turn at the sink.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 
-use super::publish::{OutputFolder, Published};
+use super::publish::{OutputFolder, Published, Unpublished};
 use super::storage::Stored;
 use super::table;
 use crate::error::Error;
@@ -63,9 +63,19 @@ pub fn publish(
     rows: &[LedgerRow],
     metadata: &[(&str, String)],
 ) -> Result<Published, Error> {
+    write(folder, name, rows, metadata)?.publish()
+}
+
+/// As [`publish`], up to where it could be seen.
+pub(super) fn write(
+    folder: &OutputFolder,
+    name: &str,
+    rows: &[LedgerRow],
+    metadata: &[(&str, String)],
+) -> Result<Unpublished, Error> {
     let mut file = folder.begin(name)?;
     table::write(rows, batch, metadata, &mut file, &folder.path(name))?;
-    file.publish()
+    Ok(file)
 }
 
 /// Reads a ledger part.

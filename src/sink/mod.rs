@@ -11,3 +11,4 @@ pub mod rows;
 pub mod shard;
 pub mod storage;
 pub mod table;
+mod twins;

@@ -126,9 +126,9 @@ impl OutputFolder {
     pub fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let mut file = self.begin(name)?;
         file.write_all(bytes).map_err(|e| file.write_failed(e))?;
-        match file.appear()? {
-            Appeared::Published(_) => Ok(bytes.to_vec()),
-            Appeared::Taken { .. } => {
+        match file.try_publish()? {
+            Ok(_) => Ok(bytes.to_vec()),
+            Err(Taken { .. }) => {
                 let there = self.open(name)?;
                 self.sync_folder_of(there.path())?;
                 there.bytes().map_err(|e| failed("read", there.path(), e))
@@ -424,15 +424,12 @@ impl Unpublished {
     /// removed. [`Error::Verify`] where the name is taken by
     /// other bytes; both files are kept, the new one as `.tmp/bad-*`.
     pub fn publish(self) -> Result<Published, Error> {
-        let (to, name) = (self.to.clone(), self.name.clone());
-        match self.appear()? {
-            Appeared::Published(published) => Ok(published),
-            Appeared::Taken { temp, by, new } => Err(differs(&to, &name, (&temp, &new), &by)),
-        }
+        self.try_publish()?.map_err(Taken::into_error)
     }
 
-    /// As [`Unpublished::publish`], but a name taken by other bytes is no error yet.
-    fn appear(mut self) -> Result<Appeared, Error> {
+    /// As [`Unpublished::publish`]; where the name is taken by other bytes, says so before anything
+    /// is kept or lost.
+    pub(super) fn try_publish(mut self) -> Result<Result<Published, Taken>, Error> {
         let published = self.so_far();
         let path = self.to.path(&self.name);
         let Some(temp) = self.temp.take() else {
@@ -446,9 +443,9 @@ impl Unpublished {
             // Also for errors other than EEXIST: a network file system may have lost the reply.
             match self.existing() {
                 Some(existing) if existing == published => {}
-                Some(by) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Some(existing) if error.kind() == io::ErrorKind::AlreadyExists => {
                     if !self.is_leftover()? {
-                        return Ok(Appeared::Taken { temp, by, new: published });
+                        return Ok(Err(Taken { file: self, temp, existing, new: published }));
                     }
                     let replaced = self.to.inner.storage.rename(&temp.path, &path);
                     replaced.map_err(|e| failed("rename to", &path, self.to.explain(e, 0)))?;
@@ -457,7 +454,7 @@ impl Unpublished {
             }
         }
         self.to.sync_folder_of(&path)?;
-        Ok(Appeared::Published(published))
+        Ok(Ok(published))
     }
 
     /// Whether what stands under the name is part of nothing that was committed.
@@ -492,30 +489,34 @@ impl Unpublished {
     }
 }
 
-/// What became of a file that was to appear under its name.
-enum Appeared {
-    /// It is there, or the same bytes were.
-    Published(Published),
-    /// Other bytes are there: `by`. The temp file holds the `new` ones.
-    Taken { temp: TempFile, by: Published, new: Published },
+/// A file whose name is taken by other bytes. Dropping it gives way to them.
+pub(super) struct Taken {
+    file: Unpublished,
+    temp: TempFile,
+    /// What has the name.
+    pub(super) existing: Published,
+    new: Published,
 }
 
-/// Keeps the temp file as evidence and says what differs from what is there under `name`.
-fn differs(to: &OutputFolder, name: &str, (temp, new): (&TempFile, &Published), existing: &Published) -> Error {
-    let temp_name = temp.path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = format!("{TMP}/{EVIDENCE}{temp_name}");
-    let kept = match to.inner.storage.rename(&temp.path, &to.path(&aside)) {
-        Ok(()) => format!("the new bytes are kept as {aside}"),
-        Err(_) => "the new bytes could not be kept".to_owned(),
-    };
-    Error::Verify(format!(
-        "{} holds {} bytes with sha256 {}, but the same plan, recipe and key now give {} bytes with sha256 {}; {kept}",
-        to.path(name).display(),
-        existing.bytes,
-        existing.sha256,
-        new.bytes,
-        new.sha256,
-    ))
+impl Taken {
+    /// Nobody may give way: both files are kept.
+    pub(super) fn into_error(self) -> Error {
+        let Taken { file: Unpublished { to, name, .. }, temp, existing, new } = self;
+        let temp_name = temp.path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = format!("{TMP}/{EVIDENCE}{temp_name}");
+        let kept = match to.inner.storage.rename(&temp.path, &to.path(&aside)) {
+            Ok(()) => format!("the new bytes are kept as {aside}"),
+            Err(_) => "the new bytes could not be kept".to_owned(),
+        };
+        Error::Verify(format!(
+            "{} holds {} bytes with sha256 {}, but the same plan, recipe and key now give {} bytes with sha256 {}; {kept}",
+            to.path(&name).display(),
+            existing.bytes,
+            existing.sha256,
+            new.bytes,
+            new.sha256,
+        ))
+    }
 }
 
 /// SHA-256 and length of everything that `from` yields.

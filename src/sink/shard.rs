@@ -1,6 +1,7 @@
 //! A shard: its names, its footer's metadata, writing it, and knowing one that is there already.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -11,9 +12,11 @@ use super::ledger::{self, LedgerRow, Tally};
 use super::presence;
 use super::publish::{self, OutputFolder, Published, Unpublished};
 use super::rows::{RowEncoder, RowGroup};
+use super::storage::Stored;
 use super::table;
+use super::twins::Twins;
 use crate::error::Error;
-use crate::reason::Class;
+use crate::reason::{Class, Fault, Reason};
 
 /// Footer metadata: SHA-256 of the plan segment that says what belongs into the shard.
 pub const PLAN_SHA256: &str = "dcmshard.plan_sha256";
@@ -35,6 +38,9 @@ pub const ROWS: &str = "dcmshard.rows";
 pub const SHARD_SHA256: &str = "dcmshard.shard_sha256";
 /// Metadata of a ledger part: length of its shard, decimal.
 pub const SHARD_BYTES: &str = "dcmshard.shard_bytes";
+/// Metadata of a ledger part: how many of its slices could not be read, decimal; absent where all
+/// could.
+pub const UNREADABLE: &str = "dcmshard.unreadable";
 
 /// Metadata of a ledger part: SHA-256 of the last bytes of its shard, at most
 /// [`presence::TAIL_BYTES`].
@@ -72,6 +78,11 @@ impl ShardId {
     /// The name below OUT of a shard by its generation and its number there.
     pub fn data_name_of(generation: u32, shard: u32) -> String {
         format!("data/g{generation:06}/part-{shard:08}.parquet")
+    }
+
+    /// The ordinals of its planned slices.
+    pub(crate) fn ordinals(&self) -> Range<u64> {
+        self.first_ordinal..self.first_ordinal + self.slices
     }
 
     /// The name of its ledger part below OUT.
@@ -157,24 +168,35 @@ pub(crate) struct FinishedShard {
 }
 
 impl FinishedShard {
+    /// The ordinals of its planned slices.
+    pub(crate) fn ordinals(&self) -> Range<u64> {
+        self.id.ordinals()
+    }
+
     /// Publishes the ledger part, then the shard, whose appearance is the commit.
+    ///
+    /// Where a twin (another run that makes the same shard) could read what this one could not, or the
+    /// other way round, both are right, and the first whole shard stands: see [`super::twins`].
+    ///
+    /// Returns the record, and the counts of its ledger part, `found` apart.
     pub(crate) fn publish(self, folder: &OutputFolder) -> Result<(ShardRecord, Tally), Error> {
         let shard = self.file.so_far();
         let mut metadata = self.id.metadata();
         metadata.push((ROWS, self.rows.to_string()));
-        metadata.push((SHARD_SHA256, shard.sha256));
+        metadata.push((SHARD_SHA256, shard.sha256.clone()));
         metadata.push((SHARD_BYTES, shard.bytes.to_string()));
         metadata.push((SHARD_TAIL_SHA256, self.file.tail().sha256()));
         let mut tally = Tally::default();
         self.ledger.iter().for_each(|row| tally.count(row));
         metadata.push((TALLY, presence::tally_words(&tally)));
         metadata.push((ROWS_DIGEST, self.digest.to_string()));
-        // Without its shard, a ledger part was never committed: it may tell of inputs that are no longer
-        // what they were.
-        let uncommitted = folder.until(folder.path(&self.id.data_name()));
-        let ledger = ledger::publish(&uncommitted, &self.id.ledger_name(), &self.ledger, &metadata)?;
-        let shard = self.file.publish()?;
-        Ok((record(&self.id, (self.rows, self.digest), shard, ledger.sha256), tally))
+        let unreadable = self.ledger.iter().filter(|row| row.reason == Some(Reason::Unreadable)).count();
+        if unreadable > 0 {
+            metadata.push((UNREADABLE, unreadable.to_string()));
+        }
+        let stands = Twins::new(folder, &self.id, shard, &self.ledger, &metadata).publish(self.file)?;
+        let (record, tally) = stands.said(&self.id);
+        Ok((record, Tally { found: 0, ..tally }))
     }
 }
 
@@ -188,85 +210,121 @@ fn record(
     ShardRecord { name, generation, rows, bytes: shard.bytes, sha256: shard.sha256, ledger_sha256, rows_digest }
 }
 
+/// What there is of a planned shard.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// All: its record, and the counts of its ledger part, `found` included.
+    Whole(ShardRecord, Tally),
+    /// It is to be made. By ordinal, what an unfinished attempt said of slices that another attempt
+    /// might read: that is followed.
+    Missing(BTreeMap<u64, Fault>),
+}
+
 /// Whether the shard is there already: the footer of its ledger part is this plan's; the shard's length,
 /// beginning and end are what that says. Small reads only; that every byte is right is `verify`'s
 /// question. What is there and is not right is set aside, to be made again.
 ///
-/// Returns its record and the counts of its ledger part, `found` included.
+/// A ledger part without its shard was never committed, and yet decides what became of the slices
+/// whose reason depends on the environment: the shard that is made now is the one that was to be.
 ///
 /// # Errors
 /// [`Error::OutputIo`].
-pub(crate) fn existing(folder: &OutputFolder, id: &ShardId) -> Result<Option<(ShardRecord, Tally)>, Error> {
-    let Some(shard) = folder.find(&id.data_name())? else { return Ok(None) };
-    let Some(ledger) = existing_ledger(folder, id)? else {
-        return Ok(None);
+pub(crate) fn standing(folder: &OutputFolder, id: &ShardId) -> Result<Standing, Error> {
+    let name = id.ledger_name();
+    let Some(ledger) = read_ledger(folder, id)? else {
+        if folder.set_aside(&name)? {
+            tracing::warn!("{name} does not belong to the plan; it is set aside and made again");
+        }
+        return Ok(Standing::Missing(BTreeMap::new()));
     };
-    if !presence::agrees(&shard, ledger.shard_bytes, &ledger.shard_tail_sha256) {
-        tracing::warn!("{} is not what its ledger part says; it is set aside and made again", id.data_name());
-        folder.set_aside(&id.data_name())?;
-        return Ok(None);
+    match folder.find(&id.data_name())? {
+        Some(shard) if ledger.tells_of(&shard) => {
+            let (record, tally) = ledger.said(id);
+            Ok(Standing::Whole(record, tally))
+        }
+        found => {
+            if found.is_some() {
+                tracing::warn!("{} is not what its ledger part says; it is set aside and made again", id.data_name());
+                folder.set_aside(&id.data_name())?;
+            }
+            Ok(Standing::Missing(ledger.to_be_followed()))
+        }
     }
-    Ok(Some(ledger.into_record(id)))
 }
 
-/// As [`existing`], but what is not right stays where it is; the inner error says what that is.
+/// As [`standing`], but what is not right stays where it is; the inner error says what that is.
 ///
 /// # Errors
 /// [`Error::OutputIo`].
 pub(crate) fn look(folder: &OutputFolder, id: &ShardId) -> Result<Result<(ShardRecord, Tally), String>, Error> {
     let (data, part) = (id.data_name(), id.ledger_name());
     let Some(shard) = folder.find(&data)? else { return Ok(Err(format!("{data} is missing"))) };
-    let Some(ledger) = folder.find(&part)? else { return Ok(Err(format!("{part} is missing"))) };
-    Ok(match read_ledger(&ledger, id) {
+    if folder.find(&part)?.is_none() {
+        return Ok(Err(format!("{part} is missing")));
+    }
+    Ok(match read_ledger(folder, id)? {
         None => Err(format!("{part} is damaged, or does not belong to the plan")),
-        Some(ledger) if presence::agrees(&shard, ledger.shard_bytes, &ledger.shard_tail_sha256) => {
-            Ok(ledger.into_record(id))
-        }
+        Some(ledger) if ledger.tells_of(&shard) => Ok(ledger.said(id)),
         Some(_) => Err(format!("{data} is damaged: it is not what its ledger part says")),
     })
 }
 
-/// A ledger part that was read back.
-struct ExistingLedger {
+/// A ledger part that was read back, and whose footer agrees with the plan. Its rows are read when
+/// they are asked for.
+#[derive(Debug)]
+pub(super) struct StoredLedger {
+    file: Stored,
     tally: Tally,
-    sha256: String,
-    shard_sha256: String,
-    shard_bytes: u64,
+    pub(super) sha256: String,
+    /// The shard that it tells of.
+    pub(super) shard: Published,
     shard_tail_sha256: String,
     rows_digest: RowsDigest,
 }
 
-impl ExistingLedger {
-    /// What it says of the shard, and its counts.
-    fn into_record(self, id: &ShardId) -> (ShardRecord, Tally) {
-        let rows = self.tally.of(Class::Written);
-        let shard = Published { sha256: self.shard_sha256, bytes: self.shard_bytes };
-        (record(id, (rows, self.rows_digest), shard, self.sha256), self.tally)
+impl StoredLedger {
+    /// What it says of a shard that is there.
+    fn said(self, id: &ShardId) -> (ShardRecord, Tally) {
+        (record(id, (self.tally.of(Class::Written), self.rows_digest), self.shard, self.sha256), self.tally)
+    }
+
+    /// Whether it tells of this shard, by small reads.
+    fn tells_of(&self, shard: &Stored) -> bool {
+        presence::agrees(shard, self.shard.bytes, &self.shard_tail_sha256)
+    }
+
+    /// Whether it has these rows.
+    pub(super) fn holds(&self, rows: &[LedgerRow]) -> bool {
+        ledger::read_stored(&self.file).is_ok_and(|(own, _)| own == rows)
+    }
+
+    fn to_be_followed(self) -> BTreeMap<u64, Fault> {
+        let fault = |row: LedgerRow| {
+            let reason = row.reason.filter(|reason| reason.depends_on_environment())?;
+            Some((row.ordinal?, Fault::new(reason, row.detail.unwrap_or_default())))
+        };
+        let rows = ledger::read_stored(&self.file).map_or_else(|_| Vec::new(), |(rows, _)| rows);
+        rows.into_iter().filter_map(fault).collect()
     }
 }
 
-fn existing_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<ExistingLedger>, Error> {
-    let name = id.ledger_name();
-    let found = folder.find(&name)?.and_then(|file| read_ledger(&file, id));
-    if found.is_none() && folder.set_aside(&name)? {
-        tracing::warn!("{name} does not belong to the plan; it is set aside and made again");
-    }
-    Ok(found)
-}
-
-/// What a ledger part says in its footer, where it is this plan's; its rows are not looked at.
-fn read_ledger(file: &Stored, id: &ShardId) -> Option<ExistingLedger> {
-    let bytes = file.bytes().ok()?;
-    let sha256 = publish::hash(&mut &bytes[..]).ok()?.sha256;
-    let metadata = presence::footer_metadata(bytes)?;
-    let tally = Tally { found: id.slices, ..presence::read_tally(metadata.get(TALLY)?)? };
-    let rows: u64 = metadata.get(ROWS)?.parse().ok()?;
-    let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == rows;
-    let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
-    let [shard_sha256, shard_tail_sha256] =
-        [SHARD_SHA256, SHARD_TAIL_SHA256].map(|key| metadata.get(key).cloned().unwrap_or_default());
-    let rows_digest = metadata.get(ROWS_DIGEST)?.parse().ok()?;
-    fits.then_some(ExistingLedger { tally, sha256, shard_sha256, shard_bytes, shard_tail_sha256, rows_digest })
+/// The ledger part; `None` where there is none, or one that is not this shard's.
+pub(super) fn read_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<StoredLedger>, Error> {
+    let Some(file) = folder.find(&id.ledger_name())? else { return Ok(None) };
+    let read = || -> Option<StoredLedger> {
+        let bytes = file.bytes().ok()?;
+        let sha256 = publish::hash(&mut &bytes[..]).ok()?.sha256;
+        let metadata = presence::footer_metadata(bytes)?;
+        let tally = Tally { found: id.slices, ..presence::read_tally(metadata.get(TALLY)?)? };
+        let written: u64 = metadata.get(ROWS)?.parse().ok()?;
+        let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == written;
+        let shard =
+            Published { sha256: metadata.get(SHARD_SHA256)?.clone(), bytes: metadata.get(SHARD_BYTES)?.parse().ok()? };
+        let (shard_tail_sha256, rows_digest) =
+            (metadata.get(SHARD_TAIL_SHA256)?.clone(), metadata.get(ROWS_DIGEST)?.parse().ok()?);
+        fits.then_some(StoredLedger { file: file.clone(), tally, sha256, shard, shard_tail_sha256, rows_digest })
+    };
+    Ok(read())
 }
 
 fn agrees(metadata: &BTreeMap<String, String>, id: &ShardId) -> bool {

@@ -1,5 +1,6 @@
 //! Where bytes come from: the SOURCE arguments of the command line, and the walk over their files.
 
+pub(crate) mod patience;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use walkdir::WalkDir;
 
 use crate::error::Error;
 
+use patience::is_out_of_descriptors;
 pub(crate) use walk::{Found, Walk, What};
 
 /// One SOURCE: a folder, or a single file, with the label that stands for it in every identity.
@@ -103,8 +105,11 @@ impl Source {
         for entry in WalkDir::new(&self.root) {
             match entry {
                 Ok(entry) if entry.file_type().is_dir() => {}
-                Err(error) if error.depth() == 0 => return Err(source_io("list", &self.given, error.into())),
-                // A file, or a folder that cannot be listed and so becomes a row of the ledger.
+                Err(error) if error.depth() == 0 && !error.io_error().is_some_and(is_out_of_descriptors) => {
+                    return Err(source_io("list", &self.given, error.into()));
+                }
+                // A file; or a folder that cannot be listed, now, or at all: then it becomes a row of the
+                // ledger.
                 _ => return Ok(()),
             }
         }

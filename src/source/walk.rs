@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use walkdir::WalkDir;
 
+use super::patience::{PAUSES, is_out_of_descriptors, persist};
 use super::{Source, source_io};
 use crate::error::Error;
 use crate::identity::{Key, SourceId};
@@ -142,7 +143,7 @@ impl<'a> Walk<'a> {
             return Ok(vec![found(name.clone(), attributes(place.join(name).symlink_metadata()))]);
         }
         let mut entries = Vec::new();
-        for entry in fs::read_dir(place)? {
+        for entry in persist(&PAUSES, |_| fs::read_dir(&place))? {
             let entry = entry?;
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
@@ -181,16 +182,26 @@ fn list_folders(index: usize, source: &Source, key: &Key, folders: &mut Vec<List
         push(source.root(), None);
         return Ok(());
     }
-    for entry in WalkDir::new(source.root()) {
-        match entry {
-            Ok(entry) if entry.file_type().is_dir() => push(entry.path(), None),
-            Ok(_) => {}
-            Err(error) if error.depth() == 0 => return Err(source_io("list", &source.given, error.into())),
-            Err(error) => {
-                let kind = error.io_error().map_or(io::ErrorKind::Other, io::Error::kind);
-                if let (Some(path), true) = (error.path(), kind != io::ErrorKind::NotFound) {
-                    push(path, Some(kind));
-                }
+    // Folders to be listed with all below them; most often the source alone.
+    let mut trees = vec![source.root().to_owned()];
+    while let Some(tree) = trees.pop() {
+        persist(&PAUSES, |_| fs::read_dir(&tree).map(drop)).unwrap_or_default(); // waits for a descriptor
+        for entry in WalkDir::new(&tree) {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => push(entry.path(), None),
+                Ok(_) => {}
+                Err(error) => match (error.io_error(), error.path()) {
+                    (Some(lack), Some(path)) if is_out_of_descriptors(lack) => trees.push(path.to_owned()),
+                    _ if error.depth() == 0 && tree == source.root() => {
+                        return Err(source_io("list", &source.given, error.into()));
+                    }
+                    (said, path) => {
+                        let kind = said.map_or(io::ErrorKind::Other, io::Error::kind);
+                        if let (Some(path), true) = (path, kind != io::ErrorKind::NotFound) {
+                            push(path, Some(kind));
+                        }
+                    }
+                },
             }
         }
     }

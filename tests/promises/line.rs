@@ -92,7 +92,8 @@ pub fn convert_with(
     let folder = OutputFolder::create(out, 0o750)?;
     folder.sweep()?;
     let recipe = Recipe::head();
-    let line = Line { pipeline, recipe: &recipe, options, folder: &folder, sources: &[], key_id: &key().id() };
+    let line =
+        Line { pipeline, recipe: &recipe, options, folder: &folder, sources: &[], key_id: &key().id(), suspects: None };
     runner::run_shards(&line, shards, counters, cancel)
 }
 

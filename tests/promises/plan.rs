@@ -497,6 +497,7 @@ fn a_run_that_fails_does_not_wait_for_the_next_segment() -> Tested {
         folder: &dataset.out,
         sources: &[],
         key_id: &key_id,
+        suspects: None,
     };
     let (planned, receiver) = crossbeam_channel::bounded(1);
     planned.send(segments.into_iter().next().ok_or("a segment").map_err(|what| Error::Bug(what.to_owned())))?;
