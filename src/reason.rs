@@ -118,6 +118,14 @@ reasons! {
     }
 }
 
+impl Reason {
+    /// Whether it tells of the machine at that moment rather than of the input's bytes: another run
+    /// may find otherwise.
+    pub const fn is_of_environment(self) -> bool {
+        matches!(self, Reason::Unreadable)
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -167,6 +167,7 @@ fn ledger_row(source_id: SourceId, fault: Fault) -> LedgerRow {
         stage: Some(PLAN.into()),
         detail: Some(fault.detail),
         winner: None,
+        content_id: None,
     }
 }
 

@@ -35,6 +35,9 @@ pub struct LedgerRow {
     pub detail: Option<String>,
     /// For a duplicate: the input that is the row instead.
     pub winner: Option<SourceId>,
+    /// The column `content_id` that the slice has or would have; null where the input was not read
+    /// to its end, and where the reason says nothing of its bytes.
+    pub content_id: Option<String>,
 }
 
 impl LedgerRow {
@@ -49,6 +52,7 @@ impl LedgerRow {
             stage: None,
             detail: None,
             winner: None,
+            content_id: None,
         }
     }
 }
@@ -111,6 +115,7 @@ fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, Error> {
         ("stage", text(|row| row.stage.as_deref().map(str::to_owned)), true),
         ("detail", text(|row| row.detail.clone()), true),
         ("winner", text(|row| row.winner.map(|id| id.to_string())), true),
+        ("content_id", text(|row| row.content_id.clone()), true),
     ])
     .map_err(|e| Error::Bug(format!("ledger columns: {e}")))
 }
@@ -118,7 +123,7 @@ fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, Error> {
 fn from_batch(batch: &RecordBatch) -> Result<Vec<LedgerRow>, String> {
     let ordinals = column::<Int64Array>(batch, "ordinal")?;
     let frames = column::<Int32Array>(batch, "frame")?;
-    let texts = ["source_id", "class", "reason", "stage", "detail", "winner"];
+    let texts = ["source_id", "class", "reason", "stage", "detail", "winner", "content_id"];
     let mut columns = Vec::with_capacity(texts.len());
     for name in texts {
         columns.push(column::<StringArray>(batch, name)?);
@@ -136,6 +141,7 @@ fn from_batch(batch: &RecordBatch) -> Result<Vec<LedgerRow>, String> {
                 stage: text(3, row).map(|stage| stage.to_owned().into()),
                 detail: text(4, row).map(str::to_owned),
                 winner: text(5, row).map(source_id).transpose()?,
+                content_id: text(6, row).map(str::to_owned),
             };
             match ledger_row.reason.map_or(Class::Written, Reason::class) {
                 expected if expected == ledger_row.class => Ok(ledger_row),
@@ -236,6 +242,7 @@ mod tests {
                 stage: (n % 2 == 1).then(|| "decode".into()),
                 detail: Some(format!("Rows is {n}, expected 512")),
                 winner: (reason.class() == Class::Duplicate).then_some(SourceId([9; 24])),
+                content_id: (n % 4 == 0).then(|| "ab".repeat(16)),
             });
         }
         rows
