@@ -118,24 +118,27 @@ impl<'a> Conversion<'a> {
             line_ended.request(ExitCode::Terminated); // where it failed, nobody wants the next segment
             (planning.join(), converted)
         });
-        let (plan, mut tally) = planned.map_err(|_| Error::Bug("the planner panicked".into()))?;
+        let (plan, mut tally, superseded) = planned.map_err(|_| Error::Bug("the planner panicked".into()))?;
         // The plan alone says what was found; the line, what became of it. So neither can hide a loss.
         tally += &Tally { found: 0, ..converted? };
+        tally.supersede(&superseded);
         tally.check()?;
         Ok(Summary { tally, plan, max_rejects: self.options.max_rejects })
     }
 }
 
-/// The planner's thread: hands every segment to the walker, and counts what the plan itself classed.
+/// The planner's thread: hands every segment to the walker, and counts what the plan itself classed,
+/// and the rows that no longer count.
 fn plan(
     mut planner: Planner<'_>,
     segments: &Sender<Result<Segment, Error>>,
     counters: &Counters,
-) -> (PlanCounts, Tally) {
-    let mut tally = Tally::default();
+) -> (PlanCounts, Tally, Tally) {
+    let (mut tally, mut superseded) = (Tally::default(), Tally::default());
     for segment in planner.by_ref() {
         if let Ok(segment) = &segment {
             tally += &segment.tally;
+            superseded += &segment.superseded;
             counters.segment_planned(&segment.tally);
         }
         if segments.send(segment).is_err() {
@@ -143,7 +146,7 @@ fn plan(
         }
     }
     counters.plan_complete();
-    (planner.counts(), tally)
+    (planner.counts(), tally, superseded)
 }
 
 impl Summary {

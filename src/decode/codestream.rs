@@ -80,7 +80,7 @@ pub(crate) fn decode(frame: &[u8], codec: Codec, format: &Format) -> Result<Cell
 /// # Errors
 /// Reason `pixel_format`.
 pub(crate) fn check_allocated(codec: Codec, format: &Format) -> Result<(), Fault> {
-    use Codec::{JpegDct, JpegLossless, JpegLs, JpegXl, Jpeg2000};
+    use Codec::{Jpeg2000, JpegDct, JpegLossless, JpegLs, JpegXl};
     if format.bits_allocated > 16 && matches!(codec, JpegDct | JpegLossless | JpegLs | JpegXl | Jpeg2000) {
         return Err(Fault::new(Reason::PixelFormat, "compressed pixels of more than 16 bits"));
     }

@@ -234,12 +234,7 @@ impl Decoder {
 }
 
 impl Shared {
-    fn open(
-        image: Image,
-        input: &Input<'_>,
-        buffer: &mut Vec<u8>,
-        limits: &LimitsKeys,
-    ) -> Result<Shared, Fault> {
+    fn open(image: Image, input: &Input<'_>, buffer: &mut Vec<u8>, limits: &LimitsKeys) -> Result<Shared, Fault> {
         let inflated = if image.syntax.codec == Codec::Deflated {
             if input.memory().is_none() {
                 if input.size() > limits.inflated_bytes {

@@ -57,6 +57,10 @@ impl LedgerRow {
     }
 }
 
+/// Metadata of a plan segment: how many rows of earlier ledgers no longer count, by reason, as JSON.
+/// Theirs are inputs that this segment has a new word on.
+pub(crate) const SUPERSEDED: &str = "dcmshard.superseded";
+
 /// Publishes `rows` as the ledger part `name`.
 ///
 /// # Errors
@@ -190,6 +194,48 @@ impl Tally {
         }
     }
 
+    /// One row of this reason, and that it was found.
+    pub(crate) fn of_one(reason: Reason) -> Tally {
+        Tally { found: 1, classes: [(reason.class(), 1)].into(), reasons: [(reason, 1)].into() }
+    }
+
+    /// Counts one row of a ledger, and that it was found.
+    pub(crate) fn find(&mut self, row: &LedgerRow) {
+        self.found += 1;
+        self.count(row);
+    }
+
+    /// Takes rows out that no longer count: of an input's rows those of the latest segment hold.
+    pub fn supersede(&mut self, rows: &Tally) {
+        self.found = self.found.saturating_sub(rows.found);
+        take_out(&mut self.classes, &rows.classes);
+        take_out(&mut self.reasons, &rows.reasons);
+    }
+
+    /// The metadata with which a plan segment names the rows that no longer count; none for none.
+    pub(crate) fn to_metadata(&self) -> Option<(&'static str, String)> {
+        let counts = self.reasons.iter().map(|(reason, n)| (reason.as_str().to_owned(), (*n).into()));
+        (!self.reasons.is_empty()).then(|| (SUPERSEDED, serde_json::Value::Object(counts.collect()).to_string()))
+    }
+
+    /// The rows that no longer count, by the metadata of a plan segment.
+    ///
+    /// # Errors
+    /// What is wrong with the metadata.
+    pub(crate) fn superseded_by(metadata: &BTreeMap<String, String>) -> Result<Tally, String> {
+        let Some(json) = metadata.get(SUPERSEDED) else { return Ok(Tally::default()) };
+        let counts: BTreeMap<String, u32> =
+            serde_json::from_str(json).map_err(|e| format!("{SUPERSEDED} is no count by reason: {e}"))?;
+        let mut tally = Tally::default();
+        for (word, n) in counts {
+            let reason = reason(&word)?;
+            tally.found += u64::from(n);
+            *tally.classes.entry(reason.class()).or_default() += u64::from(n);
+            tally.reasons.insert(reason, n.into());
+        }
+        Ok(tally)
+    }
+
     /// Ledger rows of this class.
     pub fn of(&self, class: Class) -> u64 {
         self.classes.get(&class).copied().unwrap_or(0)
@@ -210,6 +256,13 @@ impl Tally {
             self.found
         )))
     }
+}
+
+fn take_out<K: Ord>(counts: &mut BTreeMap<K, u64>, less: &BTreeMap<K, u64>) {
+    counts.retain(|key, n| {
+        *n = n.saturating_sub(less.get(key).copied().unwrap_or(0));
+        *n > 0
+    });
 }
 
 impl AddAssign<&Tally> for Tally {
@@ -287,5 +340,29 @@ mod tests {
         assert_eq!(twice.reasons[&Reason::Rescale], 2);
         twice.found -= 1;
         assert!(matches!(twice.check(), Err(Error::Bug(_))));
+    }
+
+    #[test]
+    fn superseded_rows_come_back_from_metadata_and_count_no_more() -> Tested {
+        let (mut tally, mut superseded) = (Tally::default(), Tally::default());
+        rows().iter().for_each(|row| tally.find(row));
+        let whole = tally.clone();
+        rows().iter().filter(|row| row.reason == Some(Reason::Unreadable)).for_each(|row| superseded.find(row));
+        let metadata = superseded.to_metadata().ok_or("metadata")?;
+        assert_eq!(metadata.1, r#"{"unreadable":1}"#);
+        let metadata = BTreeMap::from([(metadata.0.to_owned(), metadata.1)]);
+        assert_eq!(Tally::superseded_by(&metadata)?, superseded);
+        tally += &superseded;
+        tally.supersede(&superseded);
+        assert_eq!(tally, whole);
+        tally.supersede(&superseded);
+        tally.check()?;
+        assert!(!tally.reasons.contains_key(&Reason::Unreadable));
+        assert_eq!((Tally::default().to_metadata(), Tally::superseded_by(&BTreeMap::new())?), (None, Tally::default()));
+        for wrong in ["", "{\"unreadable\":-1}", "{\"nonsense\":1}", "[1]"] {
+            let metadata = BTreeMap::from([(SUPERSEDED.to_owned(), wrong.to_owned())]);
+            assert!(Tally::superseded_by(&metadata).is_err(), "{wrong}");
+        }
+        Ok(())
     }
 }

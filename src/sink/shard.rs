@@ -15,7 +15,7 @@ use super::rows::RowEncoder;
 use super::storage::Stored;
 use super::table;
 use crate::error::Error;
-use crate::reason::Class;
+use crate::reason::{Class, Reason};
 
 /// Footer metadata: SHA-256 of the plan segment that says what belongs into the shard.
 pub const PLAN_SHA256: &str = "dcmshard.plan_sha256";
@@ -37,6 +37,19 @@ pub const ROWS: &str = "dcmshard.rows";
 pub const SHARD_SHA256: &str = "dcmshard.shard_sha256";
 /// Metadata of a ledger part: length of its shard, decimal.
 pub const SHARD_BYTES: &str = "dcmshard.shard_bytes";
+
+/// Metadata of a ledger part: how many of its rows have reason `unreadable`, decimal; absent for none.
+pub(crate) const UNREADABLE: &str = "dcmshard.unreadable";
+
+/// The name below OUT of a shard: generation from 1, number in it from 0.
+pub(crate) fn data_name(generation: u32, shard: u32) -> String {
+    format!("data/g{generation:06}/part-{shard:08}.parquet")
+}
+
+/// The name below OUT of a shard's ledger part.
+pub(crate) fn ledger_name(generation: u32, shard: u32) -> String {
+    format!("ledger/g{generation:06}/part-{shard:08}.parquet")
+}
 
 /// Which shard it is: everything of the plan that its bytes depend on, apart from the slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,12 +73,12 @@ pub struct ShardId {
 impl ShardId {
     /// The shard's name below OUT.
     pub fn data_name(&self) -> String {
-        format!("data/g{:06}/part-{:08}.parquet", self.generation, self.shard)
+        data_name(self.generation, self.shard)
     }
 
     /// The name of its ledger part below OUT.
     pub fn ledger_name(&self) -> String {
-        format!("ledger/g{:06}/part-{:08}.parquet", self.generation, self.shard)
+        ledger_name(self.generation, self.shard)
     }
 
     /// What the footers of shard and ledger part say of it. No clock, host, path or thread count.
@@ -161,6 +174,10 @@ impl FinishedShard {
         metadata.push((ROWS, self.rows.to_string()));
         metadata.push((SHARD_SHA256, shard.sha256));
         metadata.push((SHARD_BYTES, shard.bytes.to_string()));
+        let unreadable = self.ledger.iter().filter(|row| row.reason == Some(Reason::Unreadable)).count();
+        if unreadable > 0 {
+            metadata.push((UNREADABLE, unreadable.to_string()));
+        }
         let ledger = ledger::publish(folder, &self.id.ledger_name(), &self.ledger, &metadata)?;
         let shard = self.file.publish()?;
         let mut tally = Tally::default();

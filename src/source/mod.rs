@@ -12,6 +12,8 @@ use walkdir::WalkDir;
 
 use crate::error::Error;
 
+#[cfg(test)]
+pub(crate) use walk::Folder;
 pub(crate) use walk::{Found, Walk, What};
 
 /// One SOURCE: a folder, or a single file, with the label that stands for it in every identity.

@@ -71,6 +71,8 @@ pub fn verify(out: &Path, read_data: bool, report: &mut dyn FnMut(Progress)) -> 
         findings: Findings::default(),
         inputs: HashSet::new(),
         sop_keys: HashSet::new(),
+        unwritten: HashSet::new(),
+        superseded: Tally::default(),
         next_ordinal: 0,
         checked: 0,
         manifest: BTreeMap::new(),
@@ -89,6 +91,7 @@ pub fn verify(out: &Path, read_data: bool, report: &mut dyn FnMut(Progress)) -> 
     for name in unplanned {
         check.problem(&name, "is in the manifest, but not in the plan");
     }
+    check.findings.tally.supersede(&check.superseded);
     // Where a file is missing the counts cannot balance, and the file has been named.
     if check.findings.problems.is_empty()
         && let Err(error) = check.findings.tally.check()
@@ -118,6 +121,10 @@ struct Check<'a> {
     /// Planned inputs. Looked up only, as `sop_keys`.
     inputs: HashSet<SourceId>,
     sop_keys: HashSet<[u8; 16]>,
+    /// Planned inputs without a row: these may be planned once more, and their SOP Instances too.
+    unwritten: HashSet<SourceId>,
+    /// Rows that no longer count, as the segments say.
+    superseded: Tally,
     next_ordinal: u64,
     checked: u64,
     /// Shards of the newest manifest that were not met yet.
@@ -188,12 +195,16 @@ impl Check<'_> {
                 self.findings.problems.push(format!("{name}: {key} is {found:?}, expected {expected}"));
             }
         }
+        match Tally::superseded_by(metadata) {
+            Ok(superseded) => self.superseded += &superseded,
+            Err(problem) => self.problem(name, problem),
+        }
         if let Some(first) = inputs.first() {
             let (found, expected) = (first.ordinal, self.next_ordinal);
             self.expect(found == expected, name, || format!("begins at ordinal {found}, expected {expected}"));
         }
         for input in inputs {
-            let new = self.inputs.insert(input.source_id);
+            let new = self.inputs.insert(input.source_id) || self.unwritten.remove(&input.source_id);
             self.expect(new, name, || format!("input {} is planned twice", input.source_id));
             let new = input.sop_key.is_none_or(|sop| self.sop_keys.insert(sop));
             self.expect(new, name, || format!("the SOP Instance of input {} is planned twice", input.source_id));
@@ -276,6 +287,7 @@ impl Check<'_> {
         let found = rows.iter().map(|row: &LedgerRow| (row.ordinal, row.source_id, row.frame));
         self.expect(planned.eq(found), &name, || "its rows are not the planned slices in their order".to_owned());
         rows.iter().for_each(|row| self.findings.tally.count(row));
+        self.note_unwritten(part, &rows);
         let written = rows.iter().filter(|row| row.class == Class::Written);
         let written: Vec<_> = written.map(|row| (row.source_id, row.frame.unwrap_or_default())).collect();
         let count = |key: &str| metadata.get(key).and_then(|n| n.parse::<u64>().ok());
@@ -287,6 +299,17 @@ impl Check<'_> {
             _ => {
                 self.problem(&name, "says neither hash nor length of its shard");
                 Ok(None)
+            }
+        }
+    }
+
+    fn note_unwritten(&mut self, part: &[PlannedInput], rows: &[LedgerRow]) {
+        let written: HashSet<SourceId> =
+            rows.iter().filter(|row| row.class == Class::Written).map(|row| row.source_id).collect();
+        for input in part.iter().filter(|input| !written.contains(&input.source_id)) {
+            self.unwritten.insert(input.source_id);
+            if let Some(sop) = input.sop_key {
+                self.sop_keys.remove(&sop);
             }
         }
     }
