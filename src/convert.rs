@@ -19,7 +19,7 @@ use crate::runner::{self, Cancel, Counters, Line};
 use crate::sink::dataset::{Dataset, private_folder};
 use crate::sink::disk::Disk;
 use crate::sink::ledger::Tally;
-use crate::sink::shard::ShardId;
+use crate::sink::shard;
 use crate::sink::storage::{Share, Storage};
 use crate::slice::Bytes;
 use crate::source::{self, Source};
@@ -174,7 +174,7 @@ impl<'a> Conversion<'a> {
             summary.tally += &segment.tally;
             for shard in segment.shards() {
                 summary.shards += 1;
-                let name = ShardId::data_name_of(segment.generation, shard);
+                let name = shard::data_name(segment.generation, shard);
                 summary.shards_to_make += u64::from(self.dataset.out.find(&name)?.is_none());
             }
         }
@@ -222,9 +222,10 @@ impl<'a> Conversion<'a> {
             line_ended.request(ExitCode::Terminated); // where it failed, nobody wants the next segment
             (planning.join(), converted)
         });
-        let (plan, mut tally) = planned.map_err(|_| Error::Bug("the planner panicked".into()))?;
+        let (plan, mut tally, superseded) = planned.map_err(|_| Error::Bug("the planner panicked".into()))?;
         // The plan alone says what was found; the line, what became of it. So neither can hide a loss.
         tally += &Tally { found: 0, ..converted? };
+        tally.supersede(&superseded);
         tally.check()?;
         Ok(Summary { tally, plan, max_rejects: self.options.max_rejects })
     }
@@ -268,14 +269,14 @@ fn open_planned<'a>(
 }
 
 /// The planner's thread: hands every segment to the walker, or what of it is the worker's, and counts what
-/// the plan itself classed.
+/// the plan itself classed, and the rows that no longer count.
 fn hand_on(
     mut planner: Planner<'_>,
     worker: Option<Worker>,
     segments: &Sender<Result<Segment, Error>>,
     counters: &Counters,
-) -> (PlanCounts, Tally) {
-    let mut tally = Tally::default();
+) -> (PlanCounts, Tally, Tally) {
+    let (mut tally, mut superseded) = (Tally::default(), Tally::default());
     for segment in planner.by_ref() {
         let segment = match worker {
             Some(worker) => segment.map(|segment| segment.with_shards(|shard| worker.makes(shard))),
@@ -283,6 +284,7 @@ fn hand_on(
         };
         if let Ok(segment) = &segment {
             tally += &segment.tally;
+            superseded += &segment.superseded;
             counters.segment_planned(&segment.tally);
         }
         if segments.send(segment).is_err() {
@@ -290,7 +292,7 @@ fn hand_on(
         }
     }
     counters.plan_complete();
-    (planner.counts(), tally)
+    (planner.counts(), tally, superseded)
 }
 
 impl Summary {

@@ -46,12 +46,19 @@ pub fn finalize_on(storage: Arc<dyn Storage>, out: &Path) -> Result<Finalized, E
     };
     let folder = OutputFolder::create_on(storage.clone(), out, OUT_MODE)?;
     let _lock = dataset::lock(&*storage, &folder, Share::Together)?;
-    let mut look = Look { folder: &folder, dataset: &dataset, found: Finalized::default(), records: Vec::new() };
+    let mut look = Look {
+        folder: &folder,
+        dataset: &dataset,
+        found: Finalized::default(),
+        superseded: Tally::default(),
+        records: Vec::new(),
+    };
     let committed = Committed::list(&folder)?;
     for (generation, index) in &committed.segments {
         look.at_segment(*generation, *index)?;
     }
-    let Look { mut found, records, .. } = look;
+    let Look { mut found, superseded, records, .. } = look;
+    found.tally.supersede(&superseded);
     match committed.segments.last() {
         None => found.missing.push("plan: there is none".to_owned()),
         Some((generation, _)) if !committed.last_is_complete => {
@@ -71,6 +78,8 @@ struct Look<'a> {
     folder: &'a OutputFolder,
     dataset: &'a DatasetFile,
     found: Finalized,
+    /// Rows that no longer count.
+    superseded: Tally,
     records: Vec<ShardRecord>,
 }
 
@@ -85,6 +94,8 @@ impl Look<'_> {
                 return Err(Error::Verify(format!("{}: {name} is {theirs}, expected {ours}", file.path().display())));
             }
         }
+        let wrong = |problem| Error::Verify(format!("{}: {problem}", file.path().display()));
+        self.superseded += &Tally::superseded_by(&metadata).map_err(wrong)?;
         let (rows, _) = ledger::read_stored(&self.folder.open(&plan::segment_ledger_name(generation, index))?)?;
         self.found.tally.found += rows.len() as u64;
         rows.iter().for_each(|row| self.found.tally.count(row));

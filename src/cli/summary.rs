@@ -147,7 +147,9 @@ fn this_run(effort: &Effort<'_>) -> String {
 fn plan_notes(plan: &PlanCounts) -> String {
     let notes = [
         (plan.known, "inputs were known already and not opened"),
+        (plan.touched, "inputs have another time, and the same content"),
         (plan.changed, "inputs changed since they were converted; their old rows stay (exit code 3)"),
+        (plan.vanished, "inputs of earlier runs are no longer there; their rows stay"),
         (plan.unreadable_folders, "folders could not be listed: see reason unreadable in the ledger"),
     ];
     let said = notes.iter().filter(|(count, _)| *count > 0);

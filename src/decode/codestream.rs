@@ -56,16 +56,13 @@ pub(crate) fn failed(detail: impl Into<String>) -> Fault {
 /// # Errors
 /// Reason `codestream_mismatch`, `decode_failed`; `transfer_syntax` where there is no decoder.
 pub(crate) fn decode(frame: &[u8], codec: Codec, format: &Format) -> Result<Cells, Fault> {
+    check_allocated(codec, format)?;
     match codec {
         Codec::Rle => rle::decode(frame, format),
         Codec::Encapsulated => Ok(little_endian(uncompressed(frame, format)?, format)),
         Codec::DeflatedFrame => {
             let length = usize::try_from(format.frame_bytes()).unwrap_or(usize::MAX);
             Ok(little_endian(&deflated_frame::inflate(frame, length)?, format))
-        }
-        // Samples of more than 16 bits have no decoder below.
-        _ if format.bits_allocated > 16 => {
-            Err(Fault::new(Reason::PixelFormat, "compressed pixels of more than 16 bits"))
         }
         Codec::JpegDct => jpeg_dct::decode(frame, format),
         Codec::JpegLossless => jpeg_lossless::decode(frame, format),
@@ -76,6 +73,18 @@ pub(crate) fn decode(frame: &[u8], codec: Codec, format: &Format) -> Result<Cell
             Err(Fault::new(Reason::TransferSyntax, "no decoder for the transfer syntax"))
         }
     }
+}
+
+/// Whether the codec has samples of so many bits: the decoders of codestreams stop at 16.
+///
+/// # Errors
+/// Reason `pixel_format`.
+pub(crate) fn check_allocated(codec: Codec, format: &Format) -> Result<(), Fault> {
+    use Codec::{Jpeg2000, JpegDct, JpegLossless, JpegLs, JpegXl};
+    if format.bits_allocated > 16 && matches!(codec, JpegDct | JpegLossless | JpegLs | JpegXl | Jpeg2000) {
+        return Err(Fault::new(Reason::PixelFormat, "compressed pixels of more than 16 bits"));
+    }
+    Ok(())
 }
 
 /// The bytes of an uncompressed frame in fragments: exactly a frame, or one byte more where that makes the

@@ -6,7 +6,7 @@ use super::file_meta::FileMeta;
 use super::header::Header;
 use super::image::Image;
 use super::input::Input;
-use super::load::{Loaded, load};
+use super::load::{FIRST_BYTES, Loaded, load};
 use super::syntax::Codec;
 use super::vocabulary;
 use super::{CtInput, Examined};
@@ -25,7 +25,9 @@ const DIRECTORY_CLASS: &[u8] = b"1.2.840.10008.1.3.10";
 ///
 /// Classes are tried in the order of [`Reason`]: what is no DICOM or no CT slice is filtered, whatever
 /// else is wrong with it; then a CT input that cannot be decoded by `recipe` is rejected: one above its
-/// limits, or packed by a codec that it leaves out. Never reads Pixel Data, never panics on any bytes.
+/// limits, or packed by a codec that it leaves out, or one of which no frame can be a row: without a
+/// rescale, of another unit, or with Pixel Data that is cut or in fragments without sense, as far as the
+/// bytes tell that are read for the header. Never panics on any bytes.
 pub fn examine(bytes: &Bytes, recipe: &Recipe) -> Examined {
     let examined = Input::open(bytes).and_then(|input| {
         let examined = examine_input(&input, recipe);
@@ -50,6 +52,9 @@ fn examine_input(input: &Input<'_>, recipe: &Recipe) -> Result<CtInput, Fault> {
     filter(&loaded)?;
     let image = Image::of(loaded, recipe)?;
     image.check_not_cut(size)?;
+    // A file beyond what was read for its header is not read on: its frames are checked one by one, later.
+    let known = (buffer.len() as u64).max(FIRST_BYTES).min(size);
+    image.check_any_frame(input, known, recipe)?;
     Ok(CtInput {
         frames: image.format.frames,
         rows: image.format.rows,

@@ -88,6 +88,24 @@ impl Fragments {
         Ok(table)
     }
 
+    /// Whether a walk from `offset` comes to an end among the first `known` bytes of `data`, so that
+    /// [`Fragments::walk`] reads nothing behind them.
+    ///
+    /// # Errors
+    /// As [`Fragments::walk`].
+    pub(crate) fn end_within(data: &Input<'_>, offset: u64, known: u64) -> Result<bool, Fault> {
+        let mut table = Fragments::default();
+        let mut position = offset;
+        while position + 8 <= known {
+            let Some(fragment) = table.next(data, position)? else { return Ok(true) };
+            position = fragment.end();
+            if position + 5 <= known {
+                position += pad(data, &fragment)?;
+            }
+        }
+        Ok(known == data.size())
+    }
+
     /// The item at `position`; `None` at the end of the sequence or of the input.
     fn next(&mut self, data: &Input<'_>, position: u64) -> Result<Option<Fragment>, Fault> {
         let left = data.size().saturating_sub(position);

@@ -22,6 +22,20 @@ pub(crate) enum Frames {
 }
 
 impl Frames {
+    /// Whether all bytes of a frame are there, in an input of `size` bytes. Reads nothing.
+    ///
+    /// # Errors
+    /// Reason `truncated`, `frame_missing`.
+    pub(crate) fn check(&self, size: u64, format: &Format, frame: u32) -> Result<(), Fault> {
+        match self {
+            Frames::Encapsulated(fragments) => fragments.of(frame).map(|_| ()),
+            Frames::Native { offset } | Frames::Swapped { offset } => {
+                let end = offset + (u64::from(frame) + 1) * format.frame_bytes();
+                if end <= size { Ok(()) } else { Err(cut()) }
+            }
+        }
+    }
+
     /// The bytes of one frame: borrowed where they are at hand in one piece, else read into `buffer`.
     /// Nothing else of the input is read.
     ///

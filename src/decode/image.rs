@@ -17,6 +17,7 @@ use super::vocabulary;
 use crate::reason::{Fault, Reason};
 use crate::recipe::{LimitsKeys, Recipe};
 use crate::slice::Pixels;
+use crate::stage::hu_window;
 
 /// What decoding a slice holds beside all that is counted by bytes: the header's values, tables of
 /// codes, the columns.
@@ -122,6 +123,30 @@ impl Image {
         }
     }
 
+    /// Whether some frame of `input` may become a row, as far as its first `known` bytes tell: it has a
+    /// rescale, and its bytes are there. Asks what decoding asks, and reads nothing behind these bytes.
+    ///
+    /// # Errors
+    /// What is wrong with the first frame, where something is wrong with every one.
+    pub(crate) fn check_any_frame(&self, input: &Input<'_>, known: u64, recipe: &Recipe) -> Result<(), Fault> {
+        let is_located = match self.pixel_data {
+            PixelData::Encapsulated { offset } => Fragments::end_within(input, offset, known)?,
+            // Of a deflated data set the input has no offsets.
+            _ => self.syntax.codec != Codec::Deflated,
+        };
+        let frames = is_located.then(|| self.locate(input, &recipe.limits)).transpose()?;
+        let mut first = None;
+        for frame in 0..self.format.frames {
+            let is_there = frames.as_ref().map_or(Ok(()), |frames| frames.check(input.size(), &self.format, frame));
+            let checked = is_there.and_then(|()| hu_window::check(&modality::attributes(self, frame)?, recipe.steps));
+            match checked {
+                Ok(()) => return Ok(()),
+                Err(fault) => drop(first.get_or_insert(fault)),
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
+
     /// Stored values of one frame's bytes; cells that are `padding` as a whole keep all their bits.
     ///
     /// # Errors
@@ -225,6 +250,7 @@ fn check_bits(syntax: &Syntax, format: &Format) -> Result<(), Fault> {
             format!("High Bit is {}, Bits Stored {}, in a compressed syntax", format.high_bit, format.bits_stored);
         return Err(Fault::new(Reason::ImageGeometry, detail));
     }
+    codestream::check_allocated(syntax.codec, format)?;
     // Only words are known to be swapped.
     if syntax.uid == GE_BIG_ENDIAN_PIXELS && format.bits_allocated != 16 {
         let detail = format!("Bits Allocated is {}, expected 16 in syntax {}", format.bits_allocated, syntax.uid);

@@ -15,7 +15,7 @@ use crate::reason::{Fault, Reason};
 use crate::recipe::{LimitsKeys, Recipe};
 
 /// The first read; most headers fit.
-const FIRST_BYTES: u64 = 64 << 10;
+pub(super) const FIRST_BYTES: u64 = 64 << 10;
 
 /// The header of an input.
 #[derive(Debug)]

@@ -62,7 +62,7 @@ use crate::identity::Key;
 use crate::kernel::affine::Affine;
 use crate::reason::{Fault, Reason};
 use crate::recipe::{LimitsKeys, Recipe};
-use crate::slice::{Slice, SliceRef};
+use crate::slice::{Bytes, Slice, SliceRef};
 use crate::stage::Scratch;
 
 pub use examine::examine;
@@ -84,15 +84,24 @@ const PIECE_BYTES: u64 = 1 << 20;
 /// What decoding the first slice of an input found out and the next ones use again: parsed header,
 /// content id, where the frames are. Filled once; the result depends on the input's bytes alone.
 ///
-/// Stays empty for an input of one frame, which is read once and as a whole.
+/// Of an input of one frame, which is read once and as a whole, it keeps the content id alone.
 #[derive(Debug, Default)]
-pub struct Opened(OnceLock<Result<Shared, Fault>>);
+pub struct Opened {
+    shared: OnceLock<Result<Shared, Fault>>,
+    content_id: OnceLock<String>,
+}
+
+impl Opened {
+    /// The column `content_id` of the input's slices, once all its bytes have been read.
+    pub fn content_id(&self) -> Option<&str> {
+        self.content_id.get().map(String::as_str)
+    }
+}
 
 #[derive(Debug)]
 struct Shared {
     image: Image,
     frames: Frames,
-    content_id: String,
     stamp: Option<Stamp>,
     /// The data set of a deflated input.
     inflated: Option<Vec<u8>>,
@@ -147,7 +156,7 @@ impl Decoder {
     }
 
     fn decode_input(&self, at: &SliceRef, input: &Input<'_>, buffer: &mut Vec<u8>) -> Result<Slice, Fault> {
-        let opened = &at.input.opened.0;
+        let opened = &at.input.opened.shared;
         if opened.get().is_none() {
             let loaded = load::load(input, buffer, &self.recipe, |_, _| false)?;
             let image =
@@ -155,8 +164,11 @@ impl Decoder {
             if image.is_read_whole(input.size()) {
                 return self.decode_whole(at, &image, input, buffer);
             }
+            let content_id = &at.input.opened.content_id;
             opened.get_or_init(|| {
-                let shared = Shared::open(image, input, buffer, &self.key, &self.recipe.limits);
+                let hash = hash_in_pieces(input, buffer)?;
+                content_id.get_or_init(|| content_id_of(&self.key, hash));
+                let shared = Shared::open(image, input, buffer, &self.recipe.limits);
                 input.check_unchanged(None).and(shared)
             });
         }
@@ -167,10 +179,8 @@ impl Decoder {
         };
         input.check_unchanged(shared.stamp)?;
         let slice = match &shared.inflated {
-            Some(inflated) => {
-                self.slice(at, &shared.image, &shared.frames, &Input::Memory(inflated), &shared.content_id, buffer)
-            }
-            None => self.slice(at, &shared.image, &shared.frames, input, &shared.content_id, buffer),
+            Some(inflated) => self.slice(at, &shared.image, &shared.frames, &Input::Memory(inflated), buffer),
+            None => self.slice(at, &shared.image, &shared.frames, input, buffer),
         };
         input.check_unchanged(shared.stamp)?;
         slice
@@ -189,7 +199,7 @@ impl Decoder {
         }
         input.check_unchanged(None)?;
         let bytes = input.memory().unwrap_or(buffer);
-        let content_id = content_id(&self.key, blake3::hash(bytes));
+        at.input.opened.content_id.get_or_init(|| content_id_of(&self.key, blake3::hash(bytes)));
         let inflated;
         let data = if image.syntax.codec == Codec::Deflated {
             inflated = load::inflate(data_set(bytes, image), image.native_end(), &self.recipe.limits)?;
@@ -198,7 +208,7 @@ impl Decoder {
             Input::Memory(bytes)
         };
         let frames = image.locate(&data, &self.recipe.limits)?;
-        self.slice(at, image, &frames, &data, &content_id, &mut Vec::new())
+        self.slice(at, image, &frames, &data, &mut Vec::new())
     }
 
     fn slice(
@@ -207,13 +217,13 @@ impl Decoder {
         image: &Image,
         frames: &Frames,
         data: &Input<'_>,
-        content_id: &str,
         buffer: &mut Vec<u8>,
     ) -> Result<Slice, Fault> {
         let padding = modality::padding_cell(&image.header, &image.format, at.frame);
         let pixels = image.stored_values(frames.read(data, &image.format, at.frame, buffer)?, padding)?;
         let mut facts = Facts::default();
         let filling = &mut Filling { facts: &mut facts, header: &image.header, frame: at.frame, unreadable: 0 };
+        let content_id = at.input.opened.content_id().unwrap_or_default();
         identity_columns::fill(filling, at, content_id, &self.key, self.recipe.privacy);
         geometry_columns::fill(filling, &image.format);
         acquisition_columns::fill(filling, image);
@@ -230,14 +240,7 @@ impl Decoder {
 }
 
 impl Shared {
-    fn open(
-        image: Image,
-        input: &Input<'_>,
-        buffer: &mut Vec<u8>,
-        key: &Key,
-        limits: &LimitsKeys,
-    ) -> Result<Shared, Fault> {
-        let content_id = content_id(key, hash_in_pieces(input, buffer)?);
+    fn open(image: Image, input: &Input<'_>, buffer: &mut Vec<u8>, limits: &LimitsKeys) -> Result<Shared, Fault> {
         let inflated = if image.syntax.codec == Codec::Deflated {
             if input.memory().is_none() {
                 if input.size() > limits.inflated_bytes {
@@ -255,7 +258,7 @@ impl Shared {
             Some(inflated) => image.locate(&Input::Memory(inflated), limits)?,
             None => image.locate(input, limits)?,
         };
-        Ok(Shared { image, frames, content_id, stamp: input.stamp(), inflated })
+        Ok(Shared { image, frames, stamp: input.stamp(), inflated })
     }
 }
 
@@ -263,10 +266,21 @@ fn data_set<'a>(bytes: &'a [u8], image: &Image) -> &'a [u8] {
     usize::try_from(image.data_set).ok().and_then(|at| bytes.get(at..)).unwrap_or_default()
 }
 
-fn content_id(key: &Key, hash: blake3::Hash) -> String {
+/// Reads an input to its end, and says what its slices have as `content_id`.
+///
+/// # Errors
+/// Reason `unreadable` where it cannot be read, or changes meanwhile; `special_file`.
+pub(crate) fn content_id(bytes: &Bytes, key: &Key) -> Result<String, Fault> {
+    let input = Input::open(bytes)?;
+    Ok(content_id_of(key, hash_in_pieces(&input, &mut Vec::new())?))
+}
+
+fn content_id_of(key: &Key, hash: blake3::Hash) -> String {
     key.pseudonym("content", &[hash.as_bytes()])
 }
 
+/// # Errors
+/// Reason `unreadable`, also where the input changed meanwhile.
 fn hash_in_pieces(input: &Input<'_>, buffer: &mut Vec<u8>) -> Result<blake3::Hash, Fault> {
     if let Some(bytes) = input.memory() {
         return Ok(blake3::hash(bytes));
@@ -281,6 +295,7 @@ fn hash_in_pieces(input: &Input<'_>, buffer: &mut Vec<u8>) -> Result<blake3::Has
         hasher.update(buffer);
         position += piece;
     }
+    input.check_unchanged(None)?;
     Ok(hasher.finalize())
 }
 

@@ -148,7 +148,10 @@ fn enhanced() -> Vec<u8> {
     };
     let shared = group(tags::PIXEL_MEASURES_SEQUENCE, &[(tags::PIXEL_SPACING, "0.5\\0.25")]);
     let frame = |slope, x| {
-        let mut item = group(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, &[(tags::RESCALE_SLOPE, slope)]);
+        let mut item = group(
+            tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
+            &[(tags::RESCALE_INTERCEPT, "0"), (tags::RESCALE_SLOPE, slope)],
+        );
         item.bytes.extend(group(tags::PLANE_POSITION_SEQUENCE, &[(tags::IMAGE_POSITION_PATIENT, x)]).bytes);
         item
     };

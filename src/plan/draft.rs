@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 
 use super::SEGMENT_SLICES;
-use super::known::{SopOwners, UidKey};
+use super::owners::{SopOwners, UidKey};
 use super::paths::{Input, PathAt, Paths, stamp};
 use super::segment::{PlannedInput, cut};
 use crate::decode::{CtInput, Examined};
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::identity::{Key, SourceId};
 use crate::reason::{Fault, Reason};
 use crate::recipe::Order;
-use crate::sink::ledger::LedgerRow;
+use crate::sink::ledger::{LedgerRow, Tally};
 use crate::source::{Found, Source};
 
 /// Domains of the keyed hashes of UIDs, those of the columns `sop_key` and `series_key`.
@@ -30,6 +30,8 @@ pub(super) struct Draft {
     pub inputs: Vec<Input>,
     /// The ledger: inputs that are not planned.
     pub not_planned: Vec<LedgerRow>,
+    /// Rows of earlier segments that its inputs had.
+    pub superseded: Tally,
     candidates: Vec<Candidate>,
     /// SOP Instances that this segment met first.
     first_met: HashSet<UidKey>,
@@ -58,6 +60,7 @@ impl Draft {
             paths: Paths::of(sources),
             inputs: Vec::with_capacity(room),
             not_planned: Vec::new(),
+            superseded: Tally::default(),
             candidates: Vec::with_capacity(room),
             first_met: HashSet::new(),
             fresh_slices: 0,
@@ -70,10 +73,16 @@ impl Draft {
         self.fresh_slices >= limit || self.inputs.len() as u64 - self.fresh_inputs >= limit
     }
 
-    /// Adds an input. Whether a CT input is a duplicate is settled by [`Draft::settle`].
-    pub(super) fn add(&mut self, found: &Found, is: Examined, key: &Key, owners: &SopOwners) -> Result<(), Error> {
+    /// Adds an input of which only size and time are to be remembered.
+    pub(super) fn touch(&mut self, found: &Found) -> Result<PathAt, Error> {
         let at = self.paths.push(found.folder.source, found.folder.path.as_bytes(), found.name.as_bytes())?;
         self.inputs.push(Input { source_id: found.source_id, at, stamp: stamp(&found.what) });
+        Ok(at)
+    }
+
+    /// Adds an input. Whether a CT input is a duplicate is settled by [`Draft::settle`].
+    pub(super) fn add(&mut self, found: &Found, is: Examined, key: &Key, owners: &SopOwners) -> Result<(), Error> {
+        let at = self.touch(found)?;
         let ct = match is {
             Examined::Ct(ct) => ct,
             Examined::Not(fault) => {
@@ -82,7 +91,7 @@ impl Draft {
             }
         };
         let candidate = candidate(found.source_id, at, &ct, key);
-        if candidate.sop_key.is_none_or(|sop| !owners.holds(&sop) && self.first_met.insert(sop)) {
+        if candidate.sop_key.is_none_or(|sop| owners.holder(&sop).is_none() && self.first_met.insert(sop)) {
             self.fresh_slices += u64::from(candidate.frames);
             self.fresh_inputs += 1;
         }
@@ -119,22 +128,28 @@ impl Draft {
     }
 }
 
+/// The column `sop_key` of an input's slices, raw.
+pub(super) fn sop_key(ct: &CtInput, key: &Key) -> Option<UidKey> {
+    hashed(key, SOP_KEY, ct.sop_instance_uid.as_ref())
+}
+
+fn hashed(key: &Key, domain: &str, uid: Option<&String>) -> Option<UidKey> {
+    let mut short = [0; 16];
+    uid.map(|uid| {
+        short.copy_from_slice(&key.mac(domain, &[uid.as_bytes()])[..16]);
+        short
+    })
+}
+
 fn candidate(source_id: SourceId, at: PathAt, ct: &CtInput, key: &Key) -> Candidate {
-    let hashed = |domain: &str, uid: &Option<String>| {
-        let mut short = [0; 16];
-        uid.as_ref().map(|uid| {
-            short.copy_from_slice(&key.mac(domain, &[uid.as_bytes()])[..16]);
-            short
-        })
-    };
     let pixels = u64::from(ct.rows) * u64::from(ct.columns);
     Candidate {
         source_id,
         at,
         frames: ct.frames.max(1),
         weight_bytes: ct.bytes_per_slice.saturating_add(pixels.saturating_mul(4)).min(i64::MAX.cast_unsigned()),
-        sop_key: hashed(SOP_KEY, &ct.sop_instance_uid),
-        series_key: hashed(SERIES_KEY, &ct.series_instance_uid),
+        sop_key: sop_key(ct, key),
+        series_key: hashed(key, SERIES_KEY, ct.series_instance_uid.as_ref()),
         position: ct.position,
     }
 }
@@ -167,6 +182,7 @@ fn ledger_row(source_id: SourceId, fault: Fault) -> LedgerRow {
         stage: Some(PLAN.into()),
         detail: Some(fault.detail),
         winner: None,
+        content_id: None,
     }
 }
 

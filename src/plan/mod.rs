@@ -33,11 +33,13 @@
 
 mod committed;
 mod draft;
-mod examine;
+mod growth;
 mod known;
+mod owners;
 mod paths;
 mod planner;
 mod segment;
+mod verdict;
 
 pub(crate) use committed::{Committed, Complete, SegmentSummary, is_complete};
 pub use planner::{Examine, PlanCounts, Planner};

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 
 use super::committed::{Committed, Complete, SegmentSummary};
 use super::draft::Draft;
-use super::examine::examine_all;
-use super::known::{Known, SopOwners, Standing};
-use super::paths::{self, Input, PathAt, stamp};
+use super::growth::{Case, Growth};
+use super::known::Standing;
+use super::owners::SopOwners;
+use super::paths::{self, PathAt};
 use super::segment::{self, PlannedInput, Segment};
+use super::verdict::{Judge, Verdict};
 use super::{SEGMENT_SLICES, complete_name, paths_name, segment_ledger_name, segment_name};
 use crate::decode::Examined;
 use crate::error::Error;
-use crate::identity::SourceId;
-use crate::reason::{Fault, Reason};
 use crate::recipe::Recipe;
 use crate::runner::Cancel;
 use crate::sink::dataset::{Dataset, sha256_of_stored};
@@ -33,11 +33,17 @@ const BATCH: usize = 512;
 pub struct PlanCounts {
     /// Files whose header was read.
     pub examined: u64,
+    /// Files that were read to their end, to compare them with what was converted.
+    pub compared: u64,
     /// Inputs that earlier segments know, and that are as they were: not opened.
     pub known: u64,
-    /// Inputs that earlier segments know, with another size or modification time now: not opened,
-    /// their old rows stay; the run ends with exit code 3.
+    /// Inputs that earlier segments know, with another size or modification time and the same content.
+    pub touched: u64,
+    /// Inputs that are rows, and hold something else by now: their old rows stay; the run ends with
+    /// exit code 3.
     pub changed: u64,
+    /// Inputs that earlier segments know and that are in no source any more: their rows stay.
+    pub vanished: u64,
     /// Folders that could not be listed: each is a row of the ledger, and a warning.
     pub unreadable_folders: u64,
 }
@@ -53,13 +59,13 @@ pub struct Planner<'a> {
     recipe: &'a Recipe,
     segment_slices: u64,
     committed: VecDeque<(u32, u32)>,
-    known: Known,
+    growth: Growth,
     owners: SopOwners,
     next: Place,
     generation_is_complete: bool,
     segments: Vec<SegmentSummary>,
     walk: Option<Walk<'a>>,
-    examined: VecDeque<(Found, Examined)>,
+    judged: VecDeque<(Found, Verdict)>,
     counts: PlanCounts,
     ended: bool,
     known_only: bool,
@@ -94,6 +100,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Planner<'a>, Error> {
         let committed = Committed::list(&dataset.out)?;
         let generation = committed.segments.last().map_or(1, |(generation, _)| *generation);
+        let growth = Growth::new(&dataset.out, generation)?;
         Ok(Planner {
             dataset,
             sources,
@@ -101,13 +108,13 @@ impl<'a> Planner<'a> {
             recipe,
             segment_slices: SEGMENT_SLICES,
             committed: committed.segments.into(),
-            known: Known::default(),
+            growth,
             owners: SopOwners::new(),
             next: Place { generation, index: 0, ordinal: 0, shard: 0 },
             generation_is_complete: committed.last_is_complete,
             segments: Vec::new(),
             walk: None,
-            examined: VecDeque::new(),
+            judged: VecDeque::new(),
             counts: PlanCounts::default(),
             ended: false,
             known_only: false,
@@ -153,6 +160,7 @@ impl<'a> Planner<'a> {
                 self.next = Place { generation, index: 0, ordinal, shard: 0 };
                 self.segments.clear();
             }
+            self.growth.reopen_duplicates(&self.dataset.out)?;
             self.walk = Some(Walk::new(self.sources, &self.dataset.key)?);
         }
         let draft = self.fill()?;
@@ -181,15 +189,15 @@ impl<'a> Planner<'a> {
         let (rows, _) = ledger::read_stored(&out.open(&segment_ledger_name(generation, index))?)?;
         let (name, sources) = (paths_name(generation, index), (self.sources, &self.dataset.key));
         let (paths, inputs) = paths::read_or_find(private, &name, sources, (&planned, &rows))?;
-        self.learn(&inputs, &rows);
         let at = |planned: PlannedInput| match inputs.binary_search_by_key(&planned.source_id, |i| i.source_id) {
             Ok(found) => Ok((planned, inputs[found].at)),
             Err(_) => Err(Error::Verify(format!("{}: its private path table lacks an input", path.display()))),
         };
         let planned: Vec<_> = planned.into_iter().map(at).collect::<Result<_, _>>()?;
-        for (input, _) in &planned {
-            input.sop_key.and_then(|sop| self.owners.claim(sop, input.source_id));
-        }
+        let superseded = Tally::superseded_by(&metadata)
+            .map_err(|problem| Error::Verify(format!("{}: {problem}", path.display())))?;
+        let said = (&*planned, &*rows, superseded.found > 0);
+        self.growth.learn((out, generation, index), &inputs, said, &mut self.owners)?;
         if index == 0 {
             self.next = Place { generation, index: 0, ordinal: self.next.ordinal, shard: 0 };
             self.segments.clear();
@@ -201,28 +209,23 @@ impl<'a> Planner<'a> {
                 self.next.ordinal
             )));
         }
-        Ok(self.take(paths, planned, &rows, sha256))
-    }
-
-    /// Remembers the inputs of a committed segment.
-    fn learn(&mut self, inputs: &[Input], rows: &[LedgerRow]) {
-        let mut unread: Vec<SourceId> =
-            rows.iter().filter(|r| r.reason == Some(Reason::Unreadable)).map(|r| r.source_id).collect();
-        unread.sort_unstable();
-        for input in inputs {
-            self.known.add(input, unread.binary_search(&input.source_id).is_ok());
-        }
+        Ok(self.take((paths, planned), (&rows, superseded), sha256))
     }
 
     /// Gathers new inputs in walk order until the segment is full or the walk has ended.
     fn fill(&mut self) -> Result<Draft, Error> {
         let mut draft = Draft::new(self.sources, self.segment_slices);
         while !draft.is_full(self.segment_slices) && !self.asked_to_end() {
-            if self.examined.is_empty() && !self.examine_next()? {
+            if self.judged.is_empty() && !self.judge_next()? {
                 break;
             }
-            if let Some((found, is)) = self.examined.pop_front() {
-                draft.add(&found, is, &self.dataset.key, &self.owners)?;
+            match self.judged.pop_front() {
+                Some((found, Verdict::Anew(is, superseded))) => {
+                    draft.superseded += &superseded;
+                    draft.add(&found, is, &self.dataset.key, &self.owners)?;
+                }
+                Some((found, Verdict::Touched)) => drop(draft.touch(&found)?),
+                _ => {}
             }
         }
         Ok(draft)
@@ -232,37 +235,54 @@ impl<'a> Planner<'a> {
         self.cancels.iter().any(|cancel| cancel.requested().is_some())
     }
 
-    /// Takes new inputs from the walk and examines them; false when the walk has ended.
-    fn examine_next(&mut self) -> Result<bool, Error> {
+    /// Takes inputs from the walk, opens those that are not passed over, and judges them; false when the
+    /// walk has ended and there is nothing more.
+    fn judge_next(&mut self) -> Result<bool, Error> {
         let Some(walk) = &mut self.walk else { return Err(Error::Bug("planned before the walk".to_owned())) };
-        let mut batch = Vec::new();
+        let mut cases: Vec<Case> = Vec::new();
         let mut ended = true;
         for found in walk {
-            let standing = self.known.standing(found.source_id, stamp(&found.what));
-            count(&mut self.counts, &found, standing);
-            if matches!(standing, Standing::New | Standing::Unread) {
-                batch.push((found, standing));
+            self.counts.unreadable_folders += u64::from(matches!(found.what, What::Folder(_)));
+            let case = self.growth.meet(found);
+            if case.standing == Standing::Same && !case.is_reopened {
+                self.counts.known += 1;
+                continue;
             }
-            if batch.len() == BATCH {
+            cases.push(case);
+            if cases.len() == BATCH {
                 ended = false;
                 break;
             }
         }
-        let files = || batch.iter().filter(|(found, _)| matches!(found.what, What::File { .. }));
-        let paths: Vec<_> = files().map(|(found, _)| found.path(self.sources)).collect();
-        self.counts.examined += paths.len() as u64;
-        let mut of_files = examine_all(paths, self.examine).into_iter();
-        for (found, standing) in batch {
-            let is = match &found.what {
-                What::File { .. } => of_files.next().ok_or_else(|| Error::Bug("a file was not examined".to_owned()))?,
-                other => Examined::Not(no_file(other)),
-            };
-            let still_unread = matches!(&is, Examined::Not(fault) if fault.reason == Reason::Unreadable);
-            if standing == Standing::New || !still_unread {
-                self.examined.push_back((found, is));
+        self.growth.tell(&self.dataset.out, &mut cases)?;
+        let judge = Judge::new(self.examine, &self.dataset.key, self.sources, &self.owners);
+        let verdicts = judge.all(&cases);
+        let (examined, compared) = judge.opened();
+        self.counts.examined += examined;
+        self.counts.compared += compared;
+        for (case, verdict) in cases.into_iter().zip(verdicts) {
+            self.count(&case, &verdict);
+            if let (Verdict::Anew(..), Some(sop)) = (&verdict, case.told.sop_key) {
+                self.owners.release(sop, case.found.source_id);
+            }
+            if matches!(verdict, Verdict::Anew(..) | Verdict::Touched) {
+                self.judged.push_back((case.found, verdict));
             }
         }
-        Ok(!ended || !self.examined.is_empty())
+        Ok(!ended || !self.judged.is_empty())
+    }
+
+    fn count(&mut self, case: &Case, verdict: &Verdict) {
+        let is_otherwise = matches!(case.standing, Standing::PlannedOtherwise(_) | Standing::ListedOtherwise(_));
+        match verdict {
+            Verdict::Anew(..) => {}
+            Verdict::Touched => self.counts.touched += 1,
+            Verdict::Changed => {
+                self.counts.changed += 1;
+                tracing::warn!("input {} holds something else than when it was converted", case.found.source_id);
+            }
+            Verdict::AsBefore => self.counts.known += u64::from(is_otherwise && !case.is_reopened),
+        }
     }
 
     /// Publishes the segment: its ledger, its paths, then itself. What a killed run left under the names
@@ -280,18 +300,18 @@ impl<'a> Planner<'a> {
         paths::publish(&private.until(commit), &paths_name, &draft.paths, &draft.inputs)?;
         draft.inputs = Vec::new(); // no longer needed while the segment is encoded
         metadata.push(("ledger_sha256", ledger.sha256));
+        metadata.extend(draft.superseded.to_metadata());
         let mut file = out.begin(&name)?;
         table::write(&planned, segment::batch, &metadata, &mut file, &out.path(&name))?;
         let published = file.publish()?;
-        Ok(self.take(draft.paths, planned, &draft.not_planned, published.sha256))
+        Ok(self.take((draft.paths, planned), (&draft.not_planned, draft.superseded), published.sha256))
     }
 
     /// The segment at the next place, which is committed; moves the place on.
     fn take(
         &mut self,
-        paths: paths::Paths,
-        inputs: Vec<(PlannedInput, PathAt)>,
-        rows: &[LedgerRow],
+        (paths, inputs): (paths::Paths, Vec<(PlannedInput, PathAt)>),
+        (rows, superseded): (&[LedgerRow], Tally),
         sha256: String,
     ) -> Segment {
         let slice_count = inputs.iter().map(|(input, _)| u64::from(input.frames)).sum();
@@ -306,7 +326,8 @@ impl<'a> Planner<'a> {
             sha256,
             slice_count,
             tally,
-            index_bytes: self.known.bytes() + self.owners.bytes(),
+            superseded,
+            index_bytes: self.growth.bytes() + self.owners.bytes(),
             first_ordinal: ordinal,
             paths,
             inputs,
@@ -320,6 +341,7 @@ impl<'a> Planner<'a> {
     /// Marks the generation as planned to its end, where it has a segment and is not marked yet. What a
     /// killed run left of a segment that there is not, since its inputs have gone, is removed.
     fn complete(&mut self) -> Result<(), Error> {
+        self.counts.vanished = self.growth.vanished();
         let Place { generation, index, .. } = self.next;
         self.dataset.out.remove(&segment_ledger_name(generation, index))?;
         self.dataset.private.remove(&paths_name(generation, index))?;
@@ -356,24 +378,3 @@ impl Iterator for Planner<'_> {
 }
 
 impl std::iter::FusedIterator for Planner<'_> {}
-
-fn count(counts: &mut PlanCounts, found: &Found, standing: Standing) {
-    match standing {
-        Standing::New | Standing::Unread => {}
-        Standing::Same => counts.known += 1,
-        Standing::Changed => counts.changed += 1,
-    }
-    if matches!(found.what, What::Folder(_)) {
-        counts.unreadable_folders += 1;
-    }
-}
-
-/// What the ledger says of something that is no file, or cannot be looked at.
-fn no_file(what: &What) -> Fault {
-    match what {
-        What::File { .. } => Fault::new(Reason::Internal, "a file that was not examined; this is a bug"),
-        What::Special(words) => Fault::new(Reason::SpecialFile, *words),
-        What::Unreadable(kind) => Fault::new(Reason::Unreadable, format!("its attributes cannot be read: {kind}")),
-        What::Folder(kind) => Fault::new(Reason::Unreadable, format!("a folder that cannot be listed: {kind}")),
-    }
-}

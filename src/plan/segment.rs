@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 
-use super::known::UidKey;
+use super::owners::UidKey;
 use super::paths::{PathAt, Paths};
 use crate::column::Value;
 use crate::error::Error;
@@ -34,6 +34,9 @@ pub struct Segment {
     /// What was found: `found` counts its slices and the inputs that it does not plan; of these it
     /// holds the classes and reasons. With those of its slices it balances.
     pub tally: Tally,
+    /// Rows of earlier segments' ledgers and shards that no longer count: this segment has a new word
+    /// on their inputs. To be taken out of a tally with [`Tally::supersede`].
+    pub superseded: Tally,
     /// Bytes that the planner holds until the run ends, as of now: they grow with every input.
     pub index_bytes: u64,
     pub(super) first_ordinal: u64,

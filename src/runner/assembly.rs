@@ -14,7 +14,7 @@ use crate::reason::Class;
 use crate::sink::ledger::LedgerRow;
 use crate::sink::rows::{ROWS_PER_GROUP, Row};
 use crate::sink::shard::{FinishedShard, ShardFile, ShardId};
-use crate::slice::{Outcome, Reject};
+use crate::slice::{Outcome, Reject, SliceRef};
 
 pub(super) struct Assembly<'a> {
     shared: &'a Shared<'a>,
@@ -250,8 +250,12 @@ fn fail(stop: &Stop, error: Error) -> Stopped {
 }
 
 fn ledger_row(outcome: &Outcome) -> LedgerRow {
+    let row_of = |at: &SliceRef| LedgerRow {
+        content_id: at.input.opened.content_id().map(str::to_owned),
+        ..LedgerRow::written(at.ordinal.0, at.input.source_id, at.frame)
+    };
     match outcome {
-        Ok(slice) => LedgerRow::written(slice.at.ordinal.0, slice.at.input.source_id, slice.at.frame),
+        Ok(slice) => row_of(&slice.at),
         Err(Reject { at, stage, fault }) => LedgerRow {
             class: match fault.reason.class() {
                 Class::Written => Class::Rejected, // no reason has this class
@@ -260,7 +264,9 @@ fn ledger_row(outcome: &Outcome) -> LedgerRow {
             reason: Some(fault.reason),
             stage: Some((*stage).into()),
             detail: Some(fault.detail.clone()),
-            ..LedgerRow::written(at.ordinal.0, at.input.source_id, at.frame)
+            // Another frame of the input may or may not have been read by now.
+            content_id: row_of(at).content_id.filter(|_| !fault.reason.depends_on_environment()),
+            ..row_of(at)
         },
     }
 }

@@ -35,6 +35,9 @@ pub struct LedgerRow {
     pub detail: Option<String>,
     /// For a duplicate: the input that is the row instead.
     pub winner: Option<SourceId>,
+    /// The column `content_id` that the slice has or would have; null where the input was not read
+    /// to its end, and where the reason says nothing of its bytes.
+    pub content_id: Option<String>,
 }
 
 impl LedgerRow {
@@ -49,9 +52,14 @@ impl LedgerRow {
             stage: None,
             detail: None,
             winner: None,
+            content_id: None,
         }
     }
 }
+
+/// Metadata of a plan segment: how many rows of earlier ledgers no longer count, by reason, as JSON.
+/// Theirs are inputs that this segment has a new word on.
+pub(crate) const SUPERSEDED: &str = "dcmshard.superseded";
 
 /// Publishes `rows` as the ledger part `name`.
 ///
@@ -121,6 +129,7 @@ fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, Error> {
         ("stage", text(|row| row.stage.as_deref().map(str::to_owned)), true),
         ("detail", text(|row| row.detail.clone()), true),
         ("winner", text(|row| row.winner.map(|id| id.to_string())), true),
+        ("content_id", text(|row| row.content_id.clone()), true),
     ])
     .map_err(|e| Error::Bug(format!("ledger columns: {e}")))
 }
@@ -128,7 +137,7 @@ fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, Error> {
 fn from_batch(batch: &RecordBatch) -> Result<Vec<LedgerRow>, String> {
     let ordinals = column::<Int64Array>(batch, "ordinal")?;
     let frames = column::<Int32Array>(batch, "frame")?;
-    let texts = ["source_id", "class", "reason", "stage", "detail", "winner"];
+    let texts = ["source_id", "class", "reason", "stage", "detail", "winner", "content_id"];
     let mut columns = Vec::with_capacity(texts.len());
     for name in texts {
         columns.push(column::<StringArray>(batch, name)?);
@@ -146,6 +155,7 @@ fn from_batch(batch: &RecordBatch) -> Result<Vec<LedgerRow>, String> {
                 stage: text(3, row).map(|stage| stage.to_owned().into()),
                 detail: text(4, row).map(str::to_owned),
                 winner: text(5, row).map(source_id).transpose()?,
+                content_id: text(6, row).map(str::to_owned),
             };
             match ledger_row.reason.map_or(Class::Written, Reason::class) {
                 expected if expected == ledger_row.class => Ok(ledger_row),
@@ -194,6 +204,48 @@ impl Tally {
         }
     }
 
+    /// One row of this reason, and that it was found.
+    pub(crate) fn of_one(reason: Reason) -> Tally {
+        Tally { found: 1, classes: [(reason.class(), 1)].into(), reasons: [(reason, 1)].into() }
+    }
+
+    /// Counts one row of a ledger, and that it was found.
+    pub(crate) fn find(&mut self, row: &LedgerRow) {
+        self.found += 1;
+        self.count(row);
+    }
+
+    /// Takes rows out that no longer count: of an input's rows those of the latest segment hold.
+    pub fn supersede(&mut self, rows: &Tally) {
+        self.found = self.found.saturating_sub(rows.found);
+        take_out(&mut self.classes, &rows.classes);
+        take_out(&mut self.reasons, &rows.reasons);
+    }
+
+    /// The metadata with which a plan segment names the rows that no longer count; none for none.
+    pub(crate) fn to_metadata(&self) -> Option<(&'static str, String)> {
+        let counts = self.reasons.iter().map(|(reason, n)| (reason.as_str().to_owned(), (*n).into()));
+        (!self.reasons.is_empty()).then(|| (SUPERSEDED, serde_json::Value::Object(counts.collect()).to_string()))
+    }
+
+    /// The rows that no longer count, by the metadata of a plan segment.
+    ///
+    /// # Errors
+    /// What is wrong with the metadata.
+    pub(crate) fn superseded_by(metadata: &BTreeMap<String, String>) -> Result<Tally, String> {
+        let Some(json) = metadata.get(SUPERSEDED) else { return Ok(Tally::default()) };
+        let counts: BTreeMap<String, u32> =
+            serde_json::from_str(json).map_err(|e| format!("{SUPERSEDED} is no count by reason: {e}"))?;
+        let mut tally = Tally::default();
+        for (word, n) in counts {
+            let reason = reason(&word)?;
+            tally.found += u64::from(n);
+            *tally.classes.entry(reason.class()).or_default() += u64::from(n);
+            tally.reasons.insert(reason, n.into());
+        }
+        Ok(tally)
+    }
+
     /// Ledger rows of this class.
     pub fn of(&self, class: Class) -> u64 {
         self.classes.get(&class).copied().unwrap_or(0)
@@ -214,6 +266,13 @@ impl Tally {
             self.found
         )))
     }
+}
+
+fn take_out<K: Ord>(counts: &mut BTreeMap<K, u64>, less: &BTreeMap<K, u64>) {
+    counts.retain(|key, n| {
+        *n = n.saturating_sub(less.get(key).copied().unwrap_or(0));
+        *n > 0
+    });
 }
 
 impl AddAssign<&Tally> for Tally {
@@ -246,6 +305,7 @@ mod tests {
                 stage: (n % 2 == 1).then(|| "decode".into()),
                 detail: Some(format!("Rows is {n}, expected 512")),
                 winner: (reason.class() == Class::Duplicate).then_some(SourceId([9; 24])),
+                content_id: (n % 4 == 0).then(|| "ab".repeat(16)),
             });
         }
         rows
@@ -290,5 +350,29 @@ mod tests {
         assert_eq!(twice.reasons[&Reason::Rescale], 2);
         twice.found -= 1;
         assert!(matches!(twice.check(), Err(Error::Bug(_))));
+    }
+
+    #[test]
+    fn superseded_rows_come_back_from_metadata_and_count_no_more() -> Tested {
+        let (mut tally, mut superseded) = (Tally::default(), Tally::default());
+        rows().iter().for_each(|row| tally.find(row));
+        let whole = tally.clone();
+        rows().iter().filter(|row| row.reason == Some(Reason::Unreadable)).for_each(|row| superseded.find(row));
+        let metadata = superseded.to_metadata().ok_or("metadata")?;
+        assert_eq!(metadata.1, r#"{"unreadable":1}"#);
+        let metadata = BTreeMap::from([(metadata.0.to_owned(), metadata.1)]);
+        assert_eq!(Tally::superseded_by(&metadata)?, superseded);
+        tally += &superseded;
+        tally.supersede(&superseded);
+        assert_eq!(tally, whole);
+        tally.supersede(&superseded);
+        tally.check()?;
+        assert!(!tally.reasons.contains_key(&Reason::Unreadable));
+        assert_eq!((Tally::default().to_metadata(), Tally::superseded_by(&BTreeMap::new())?), (None, Tally::default()));
+        for wrong in ["", "{\"unreadable\":-1}", "{\"nonsense\":1}", "[1]"] {
+            let metadata = BTreeMap::from([(SUPERSEDED.to_owned(), wrong.to_owned())]);
+            assert!(Tally::superseded_by(&metadata).is_err(), "{wrong}");
+        }
+        Ok(())
     }
 }

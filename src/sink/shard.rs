@@ -38,8 +38,7 @@ pub const ROWS: &str = "dcmshard.rows";
 pub const SHARD_SHA256: &str = "dcmshard.shard_sha256";
 /// Metadata of a ledger part: length of its shard, decimal.
 pub const SHARD_BYTES: &str = "dcmshard.shard_bytes";
-/// Metadata of a ledger part: how many of its slices could not be read, decimal; absent where all
-/// could.
+/// Metadata of a ledger part: how many of its rows have reason `unreadable`, decimal; absent for none.
 pub const UNREADABLE: &str = "dcmshard.unreadable";
 
 /// Metadata of a ledger part: SHA-256 of the last bytes of its shard, at most
@@ -49,6 +48,16 @@ pub const SHARD_TAIL_SHA256: &str = "dcmshard.shard_tail_sha256";
 pub const TALLY: &str = "dcmshard.tally";
 /// Metadata of a ledger part: [`RowsDigest`] of its shard.
 pub const ROWS_DIGEST: &str = "dcmshard.rows_digest";
+
+/// The name below OUT of a shard: generation from 1, number in it from 0.
+pub(crate) fn data_name(generation: u32, shard: u32) -> String {
+    format!("data/g{generation:06}/part-{shard:08}.parquet")
+}
+
+/// The name below OUT of a shard's ledger part.
+pub(crate) fn ledger_name(generation: u32, shard: u32) -> String {
+    format!("ledger/g{generation:06}/part-{shard:08}.parquet")
+}
 
 /// Which shard it is: everything of the plan that its bytes depend on, apart from the slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,12 +81,7 @@ pub struct ShardId {
 impl ShardId {
     /// The shard's name below OUT.
     pub fn data_name(&self) -> String {
-        ShardId::data_name_of(self.generation, self.shard)
-    }
-
-    /// The name below OUT of a shard by its generation and its number there.
-    pub fn data_name_of(generation: u32, shard: u32) -> String {
-        format!("data/g{generation:06}/part-{shard:08}.parquet")
+        data_name(self.generation, self.shard)
     }
 
     /// The ordinals of its planned slices.
@@ -87,7 +91,7 @@ impl ShardId {
 
     /// The name of its ledger part below OUT.
     pub fn ledger_name(&self) -> String {
-        format!("ledger/g{:06}/part-{:08}.parquet", self.generation, self.shard)
+        ledger_name(self.generation, self.shard)
     }
 
     /// What the footers of shard and ledger part say of it. No clock, host, path or thread count.

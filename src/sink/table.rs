@@ -10,7 +10,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use super::disk::Disk;
@@ -99,6 +99,17 @@ pub(crate) fn contained<T>(path: &Path, read: impl FnOnce() -> Result<T, Error>)
     // Nothing that the reader may have left half done outlives the call.
     let damaged = || Error::Verify(format!("{} is damaged: the Parquet reader panicked", path.display()));
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged()))
+}
+
+/// The key-value metadata of a table, by small reads at its end.
+///
+/// # Errors
+/// [`Error::Verify`] where it is no whole Parquet file.
+pub(crate) fn metadata(file: &Stored) -> Result<BTreeMap<String, String>, Error> {
+    let damaged = |e: ParquetError| Error::Verify(format!("{} is damaged: {e}", file.path().display()));
+    let footer = contained(file.path(), || ParquetMetaDataReader::new().parse_and_finish(file).map_err(damaged))?;
+    let pairs = footer.file_metadata().key_value_metadata().into_iter().flatten();
+    Ok(pairs.filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?))).collect())
 }
 
 fn read_contained(file: &Stored) -> Result<Table, Error> {

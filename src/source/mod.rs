@@ -14,6 +14,8 @@ use walkdir::WalkDir;
 use crate::error::Error;
 
 use patience::is_out_of_descriptors;
+#[cfg(test)]
+pub(crate) use walk::Folder;
 pub(crate) use walk::{Found, Walk, What};
 
 /// One SOURCE: a folder, or a single file, with the label that stands for it in every identity.

@@ -110,58 +110,6 @@ impl HuWindow {
         }
     }
 
-    /// Slope and intercept, and whether they are assumed.
-    fn rescale_of(&self, attributes: &Attributes) -> Result<(f64, f64, bool), Fault> {
-        let fault = |what: &str| Err(Fault::new(Reason::Rescale, what));
-        match (attributes.rescale_slope, attributes.rescale_intercept) {
-            (Number::Invalid, _) => fault("Rescale Slope is not a finite number"),
-            (_, Number::Invalid) => fault("Rescale Intercept is not a finite number"),
-            (Number::Value(0.0), _) => fault("Rescale Slope is 0, expected any other number"),
-            (Number::Value(slope), Number::Value(intercept)) => Ok((slope, intercept, false)),
-            (Number::Missing, Number::Missing) if self.steps == Steps::Corrected => Ok((1.0, 0.0, true)),
-            (Number::Missing, Number::Missing) => fault("Rescale Slope and Rescale Intercept are missing"),
-            (Number::Missing, _) => fault("Rescale Slope is missing, Rescale Intercept is not"),
-            (_, Number::Missing) => fault("Rescale Intercept is missing, Rescale Slope is not"),
-        }
-    }
-
-    fn map_of(&self, attributes: &Attributes) -> Result<Map, Fault> {
-        if attributes.units == Units::Other {
-            return Err(Fault::new(
-                Reason::NotHounsfield,
-                "Rescale Type or Image Type is not that of Hounsfield units",
-            ));
-        }
-        let mut map = Map { columns: None, rescale: Rescale::identity(), repairs: Vec::new() };
-        if attributes.modality_lut.is_some() {
-            // The Python recipe knows no table.
-            if self.steps == Steps::Published {
-                return Err(Fault::new(
-                    Reason::Rescale,
-                    "a Modality LUT Sequence, expected Rescale Slope and Intercept",
-                ));
-            }
-            map.repairs.push(MODALITY_LUT);
-            return Ok(map);
-        }
-        let (slope, intercept, is_assumed) = self.rescale_of(attributes)?;
-        map.columns = Some((slope, intercept));
-        map.rescale = Rescale { slope, intercept, ..map.rescale };
-        match attributes.turned_about {
-            // The slope turns them itself: as stored they are what it is for.
-            Some(sum) if slope < 0.0 => {
-                map.rescale = Rescale { slope: -slope, intercept: intercept + slope * sum as f64, ..map.rescale };
-            }
-            Some(_) => map.repairs.push(MONOCHROME1_TURNED),
-            None => {}
-        }
-        let is_open = attributes.units == Units::Unspecified;
-        let words =
-            [(is_assumed, RESCALE_ASSUMED), (is_open, HU_ASSUMED), (attributes.has_needless_lut, MODALITY_LUT_IGNORED)];
-        map.repairs.extend(words.iter().filter(|(is, _)| *is).map(|(_, word)| *word));
-        Ok(map)
-    }
-
     /// Pixels, guide and figures from one plane of stored values.
     fn convert<T: Stored>(
         &self,
@@ -231,6 +179,61 @@ impl HuWindow {
     }
 }
 
+/// Whether the attributes say how stored values become HU: what the stage asks first, and the header
+/// pass of the plan too.
+///
+/// # Errors
+/// Reason `rescale`, `not_hounsfield`.
+pub(crate) fn check(attributes: &Attributes, steps: Steps) -> Result<(), Fault> {
+    map_of(attributes, steps).map(|_| ())
+}
+
+fn map_of(attributes: &Attributes, steps: Steps) -> Result<Map, Fault> {
+    if attributes.units == Units::Other {
+        return Err(Fault::new(Reason::NotHounsfield, "Rescale Type or Image Type is not that of Hounsfield units"));
+    }
+    let mut map = Map { columns: None, rescale: Rescale::identity(), repairs: Vec::new() };
+    if attributes.modality_lut.is_some() {
+        // The Python recipe knows no table.
+        if steps == Steps::Published {
+            return Err(Fault::new(Reason::Rescale, "a Modality LUT Sequence, expected Rescale Slope and Intercept"));
+        }
+        map.repairs.push(MODALITY_LUT);
+        return Ok(map);
+    }
+    let (slope, intercept, is_assumed) = rescale_of(attributes, steps)?;
+    map.columns = Some((slope, intercept));
+    map.rescale = Rescale { slope, intercept, ..map.rescale };
+    match attributes.turned_about {
+        // The slope turns them itself: as stored they are what it is for.
+        Some(sum) if slope < 0.0 => {
+            map.rescale = Rescale { slope: -slope, intercept: intercept + slope * sum as f64, ..map.rescale };
+        }
+        Some(_) => map.repairs.push(MONOCHROME1_TURNED),
+        None => {}
+    }
+    let is_open = attributes.units == Units::Unspecified;
+    let words =
+        [(is_assumed, RESCALE_ASSUMED), (is_open, HU_ASSUMED), (attributes.has_needless_lut, MODALITY_LUT_IGNORED)];
+    map.repairs.extend(words.iter().filter(|(is, _)| *is).map(|(_, word)| *word));
+    Ok(map)
+}
+
+/// Slope and intercept, and whether they are assumed.
+fn rescale_of(attributes: &Attributes, steps: Steps) -> Result<(f64, f64, bool), Fault> {
+    let fault = |what: &str| Err(Fault::new(Reason::Rescale, what));
+    match (attributes.rescale_slope, attributes.rescale_intercept) {
+        (Number::Invalid, _) => fault("Rescale Slope is not a finite number"),
+        (_, Number::Invalid) => fault("Rescale Intercept is not a finite number"),
+        (Number::Value(0.0), _) => fault("Rescale Slope is 0, expected any other number"),
+        (Number::Value(slope), Number::Value(intercept)) => Ok((slope, intercept, false)),
+        (Number::Missing, Number::Missing) if steps == Steps::Corrected => Ok((1.0, 0.0, true)),
+        (Number::Missing, Number::Missing) => fault("Rescale Slope and Rescale Intercept are missing"),
+        (Number::Missing, _) => fault("Rescale Slope is missing, Rescale Intercept is not"),
+        (_, Number::Missing) => fault("Rescale Intercept is missing, Rescale Slope is not"),
+    }
+}
+
 /// How stored values become HU.
 #[derive(Debug)]
 struct Map {
@@ -275,7 +278,7 @@ impl Stage for HuWindow {
     }
 
     fn apply(&self, slice: &mut Slice, scratch: &mut Scratch) -> Result<(), Fault> {
-        let map = self.map_of(&slice.attributes)?;
+        let map = map_of(&slice.attributes, self.steps)?;
         let (attributes, spare) = (&slice.attributes, std::mem::take(&mut scratch.guide));
         // HU take the place of stored values of the same type.
         let found = match std::mem::replace(&mut slice.pixels, Pixels::U8(Array3::zeros((0, 0, 0)))) {

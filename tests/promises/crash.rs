@@ -179,7 +179,8 @@ fn a_file_that_was_replaced_by_another_instance_since_it_was_planned_is_no_row()
     Ct::head(128, 40.0, 30.0, 0.0).with_uid(1000).write(&src.join("1.dcm"));
     Ct::head(144, 40.0, 30.0, 0.0).with_uid(2).write(&src.join("2.dcm"));
     let again = place.convert(out);
-    assert_eq!(again.status.code(), Some(3), "two inputs changed: {}", String::from_utf8_lossy(&again.stderr));
+    // Nothing that is there says otherwise: no shard was made of what the files held before.
+    assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stderr));
     let rows: Vec<LedgerRow> = crate::shards::parquet_files(&out.join("ledger/g000001"))
         .iter()
         .flat_map(|part| ledger::read(part).expect("a ledger part"))

@@ -13,6 +13,8 @@ mod damage;
 mod decode_real;
 mod equivalence;
 mod fault_injection;
+mod growth;
+mod histories;
 mod hostile;
 mod hu_truth;
 mod kills;

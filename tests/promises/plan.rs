@@ -344,7 +344,8 @@ fn new_inputs_go_into_the_next_generation_and_change_nothing_that_is_there() -> 
     place.add("p0/s0/im0", "CT 0 1 0 0 and longer");
     fs::remove_file(place.tree().join("p1/s1/im1"))?;
     let (segments, counts) = place.plan()?;
-    assert_eq!(counts, PlanCounts { examined: 2, known: 51, changed: 1, unreadable_folders: 0 });
+    // What changed has no shard yet: its row will be of what the file holds then.
+    assert_eq!(counts, PlanCounts { examined: 2, known: 52, vanished: 1, ..PlanCounts::default() });
     let last = segments.last().ok_or("segments")?;
     assert_eq!((last.generation, last.index, last.slice_count), (2, 0, 3));
     let slices = slices(&segments);
@@ -353,7 +354,7 @@ fn new_inputs_go_into_the_next_generation_and_change_nothing_that_is_there() -> 
     let after = place.files();
     assert!(before.iter().all(|file| after.contains(file)));
     let (again, counts) = place.plan()?;
-    assert_eq!((again.len(), counts.examined, counts.changed), (segments.len(), 0, 1));
+    assert_eq!((again.len(), counts.examined, counts.changed), (segments.len(), 0, 0));
     assert_eq!(place.files(), after);
     Ok(())
 }

@@ -109,7 +109,7 @@ pub fn cases() -> Table {
         }
     }
     for syntax in [LOSSLESS_UID, BASELINE_UID, LS_UID, J2K_UID, XL_UID] {
-        table.slice(&format!("32 bits in {syntax}"), Reason::PixelFormat, |draft| {
+        table.plan(&format!("32 bits in {syntax}"), Reason::PixelFormat, |draft| {
             draft.bits(32, 32, 31).frame(syntax, b"ab")
         });
     }

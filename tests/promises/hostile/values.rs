@@ -23,22 +23,22 @@ fn rescale(table: &mut Table) {
     let no_number = ["NaN", "inf", "-inf", "1e400", "abc", "1,5", "1\\1", "0x10", "1d3", "--1", "1 2", "1e", "."];
     for (keyword, tag) in [("slope", tags::RESCALE_SLOPE), ("intercept", tags::RESCALE_INTERCEPT)] {
         for text in no_number {
-            table.slice(&format!("{keyword} {text}"), Reason::Rescale, |draft| draft.text(tag, "DS", text));
+            table.plan(&format!("{keyword} {text}"), Reason::Rescale, |draft| draft.text(tag, "DS", text));
         }
-        table.slice(&format!("no {keyword}"), Reason::Rescale, |draft| draft.without(tag));
-        table.slice(&format!("{keyword} empty"), Reason::Rescale, |draft| draft.text(tag, "DS", ""));
-        table.slice(&format!("{keyword} of spaces"), Reason::Rescale, |draft| draft.text(tag, "DS", "    "));
-        table.slice(&format!("{keyword} of letters beyond ASCII"), Reason::Rescale, |draft| {
+        table.plan(&format!("no {keyword}"), Reason::Rescale, |draft| draft.without(tag));
+        table.plan(&format!("{keyword} empty"), Reason::Rescale, |draft| draft.text(tag, "DS", ""));
+        table.plan(&format!("{keyword} of spaces"), Reason::Rescale, |draft| draft.text(tag, "DS", "    "));
+        table.plan(&format!("{keyword} of letters beyond ASCII"), Reason::Rescale, |draft| {
             draft.put(tag, "DS", b"\xB1\xB2")
         });
-        table.slice(&format!("{keyword} cut by a zero"), Reason::Rescale, |draft| draft.put(tag, "DS", b"1\x002 "));
+        table.plan(&format!("{keyword} cut by a zero"), Reason::Rescale, |draft| draft.put(tag, "DS", b"1\x002 "));
         for value in [f64::NAN, f64::INFINITY] {
-            table.slice(&format!("{keyword} FD {value}"), Reason::Rescale, |draft| {
+            table.plan(&format!("{keyword} FD {value}"), Reason::Rescale, |draft| {
                 draft.put(tag, "FD", &value.to_le_bytes())
             });
         }
-        table.slice(&format!("{keyword} of 6 FD bytes"), Reason::Rescale, |draft| draft.put(tag, "FD", &[0; 6]));
-        table.slice(&format!("{keyword} of 100 kB"), Reason::Rescale, |draft| draft.put(tag, "UT", &[b'1'; 100_000]));
+        table.plan(&format!("{keyword} of 6 FD bytes"), Reason::Rescale, |draft| draft.put(tag, "FD", &[0; 6]));
+        table.plan(&format!("{keyword} of 100 kB"), Reason::Rescale, |draft| draft.put(tag, "UT", &[b'1'; 100_000]));
         table.slice(&format!("{keyword} 1e300"), Reason::HuRange, |draft| draft.text(tag, "DS", "1e300"));
         table.row(&format!("{keyword} of 17 digits"), |draft| draft.text(tag, "DS", "1.0000000000000000"));
         table.row(&format!("{keyword} -1e300"), |draft| draft.text(tag, "DS", "-1e300"));
@@ -46,7 +46,7 @@ fn rescale(table: &mut Table) {
         table.row(&format!("{keyword} FD 2"), |draft| draft.put(tag, "FD", &2f64.to_le_bytes()));
     }
     for text in ["0", "-0", "0.0", "0e9", "1e-400"] {
-        table.slice(&format!("slope {text}"), Reason::Rescale, |draft| draft.text(tags::RESCALE_SLOPE, "DS", text));
+        table.plan(&format!("slope {text}"), Reason::Rescale, |draft| draft.text(tags::RESCALE_SLOPE, "DS", text));
     }
     table.row("slope -1", |draft| draft.text(tags::RESCALE_SLOPE, "DS", "-1"));
     table.row("neither slope nor intercept", |draft| {
@@ -54,7 +54,7 @@ fn rescale(table: &mut Table) {
     });
     table.slice("intercept 40000", Reason::HuRange, |draft| draft.text(tags::RESCALE_INTERCEPT, "DS", "40000"));
     let lut = element(ITEM, "", &element(Tag(0x28, 0x3002), "US", &[0xFF; 6]));
-    table.slice("a table for slope and intercept", Reason::Rescale, |draft| {
+    table.plan("a table for slope and intercept", Reason::Rescale, |draft| {
         let draft = draft.without(tags::RESCALE_SLOPE).without(tags::RESCALE_INTERCEPT);
         draft.put(tags::MODALITY_LUT_SEQUENCE, "SQ", &lut)
     });
@@ -78,7 +78,7 @@ fn functional_groups(table: &mut Table) {
     table.slice("no rescale for the first frame", Reason::Rescale, |draft| {
         two(draft).put(per_frame, "SQ", &[element(ITEM, "", b""), group(b"2 ")].concat())
     });
-    table.slice("slope 0 for each frame", Reason::Rescale, |draft| {
+    table.plan("slope 0 for each frame", Reason::Rescale, |draft| {
         two(draft).put(per_frame, "SQ", &group(b"0 ").repeat(2))
     });
     table.row("more groups than frames", |draft| two(draft).put(per_frame, "SQ", &group(b"2 ").repeat(50)));
