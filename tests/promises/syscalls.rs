@@ -31,6 +31,11 @@ fn job() -> Job {
     Job::new(6, 32, 2, &["--set", "crop_pad.size=16"])
 }
 
+/// A job of twelve shards: more calls in the committer's thread than libraries and sources take elsewhere.
+fn long_job() -> Job {
+    Job::new(24, 32, 2, &["--set", "crop_pad.size=16"])
+}
+
 /// Whether strace is there and may trace; says so where not.
 fn can_trace() -> bool {
     let traced = Command::new("strace").args(["-f", "-qq", "-o", "/dev/null", "true"]).output();
@@ -311,15 +316,18 @@ fn killed_or_refused_at_any_system_call_that_writes_the_same_command_completes_t
     }
 }
 
-/// Where a call of this kind on the last shard's temp file is: its number in its thread. (Of the last
-/// one, since the first few calls of a process load its libraries.)
+/// Where a call of this kind on a shard's temp file is: its number in its thread. One at which no other
+/// thread is loading a library or reading a source.
 fn on_a_shard(job: &Job, kind: &str) -> usize {
     let out = job.out("counted");
     without_shards(job, &out);
     let traced = trace(job, &out, KINDS, &[]);
     remove(&out);
-    let on_shard = |call: &&Call| call.kind == kind && call.about.contains("data-g000001-part-00000002");
-    traced.calls.iter().find(on_shard).unwrap_or_else(|| panic!("{kind} of a shard")).number
+    let of_kind: Vec<_> = traced.calls.iter().filter(|call| call.kind == kind).collect();
+    let alone = |at: &Call| of_kind.iter().all(|call| call.number != at.number || !call.about.is_empty());
+    let found =
+        of_kind.iter().find(|call| call.about.contains("data-g000001-part") && (kind == "write" || alone(call)));
+    found.unwrap_or_else(|| panic!("{kind} of a shard alone")).number
 }
 
 /// A data set that lacks its shards.
@@ -334,7 +342,7 @@ fn a_shard_that_is_refused_ends_the_run_with_exit_code_6_once_or_for_ever() {
     if !can_trace() {
         return;
     }
-    let job = job();
+    let job = long_job();
     for kind in ["write", "fsync", "renameat2", "close"] {
         let number = on_a_shard(&job, kind);
         for (error, ever) in [("EDQUOT", ""), ("EROFS", ""), ("EIO", ""), ("EIO", "+"), ("ENOSPC", "+")] {
@@ -387,7 +395,7 @@ fn a_rename_to_another_file_system_is_refused_with_words() {
     if !can_trace() {
         return;
     }
-    let job = job();
+    let job = long_job();
     let out = job.out("elsewhere");
     let number = on_a_shard(&job, "renameat2");
     without_shards(&job, &out);
