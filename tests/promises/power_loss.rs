@@ -206,7 +206,7 @@ fn a_shard_that_a_lying_disk_has_lost_is_made_again() -> Tested {
         let disk = SimulatedDisk::default().lying(Lies { no_sync_of: Some(file), ..Lies::default() });
         job.convert(&disk)?;
         let (mut damaged, mut states) = (0, 0);
-        for state in disk.image().after_any_power_loss() {
+        for state in disk.image().after_any_power_loss().into_iter().step_by(every(5, 1)) {
             let is_whole = job.check_whole(&state).is_ok();
             let disk = SimulatedDisk::of(state);
             let summary = job.convert(&disk)?;
