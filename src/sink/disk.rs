@@ -190,7 +190,9 @@ impl Storage for Disk {
         let here = device(&folder)?;
         let mount = folder.ancestors().take_while(|above| device(above) == Ok(here)).last().unwrap_or(&folder);
         let left = fs::statvfs(&folder)?;
-        Ok(Room { mount: mount.to_owned(), free_bytes: left.f_bavail.saturating_mul(left.f_frsize) })
+        let free_bytes = left.f_bavail.saturating_mul(left.f_frsize);
+        let free_files = if left.f_files == 0 { u64::MAX } else { left.f_favail };
+        Ok(Room { mount: mount.to_owned(), free_bytes, free_files })
     }
 }
 

@@ -292,7 +292,10 @@ impl OutputFolder {
         }
         let Ok(room) = self.inner.storage.room(&self.inner.root) else { return error };
         let (mount, free) = (room.mount.display(), room.free_bytes);
-        let message = format!("{error}; {mount} has {free} bytes free, at least {needed_bytes} more are needed");
+        let message = match room.free_files {
+            0 => format!("{error}; {mount} has {free} bytes free, but no inode for another file"),
+            _ => format!("{error}; {mount} has {free} bytes free, at least {needed_bytes} more are needed"),
+        };
         io::Error::new(error.kind(), message)
     }
 }

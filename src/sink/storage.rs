@@ -164,6 +164,8 @@ pub struct Room {
     pub mount: PathBuf,
     /// Bytes that an ordinary user may still write.
     pub free_bytes: u64,
+    /// Files that may still be made; the largest number where that is not counted.
+    pub free_files: u64,
 }
 
 impl Write for dyn StoredFile + '_ {

@@ -234,6 +234,7 @@ fn tree(folder: &Path) -> Vec<(String, std::time::SystemTime, Vec<u8>)> {
     files
 }
 
+/// D08
 #[test]
 fn a_limit_on_the_size_of_files_is_an_output_error_and_no_death() {
     let temp = tempfile::tempdir().expect("a temporary folder");

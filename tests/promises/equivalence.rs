@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
@@ -16,7 +17,8 @@ use dcmshard::stage::Scratch;
 use crate::cli::dcmshard;
 use crate::line::{self, Tested, inputs, options, shards};
 use crate::made::{Ct, key};
-use crate::shards::{batches, hashes, parquet_files};
+use crate::oracle::{Job, remove};
+use crate::shards::{batches, parquet_files};
 
 const SLICES: u32 = 57;
 
@@ -44,24 +46,35 @@ fn convert(src: &Path, out: &Path, key: &str, more: &[&str]) {
     assert!(output.status.success(), "{more:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// T03: 5 x 3 x 2 settings, each of a run that nothing disturbs, and of one that is killed and continued.
 #[test]
-fn threads_memory_and_channel_sizes_do_not_change_a_byte() {
-    let temp = tempfile::tempdir().expect("a temporary folder");
-    let (src, key) = (temp.path().join("src"), key_file(temp.path()));
-    archive(&src);
-    let mut expected = None;
-    for threads in ["1", "2", "8"] {
-        for memory in ["64MiB", "2GiB"] {
-            for capacity in ["1", "16"] {
-                let out = temp.path().join(format!("out-{threads}-{memory}-{capacity}"));
-                let more = ["--threads", threads, "--memory", memory, "--channel-capacity", capacity];
-                convert(&src, &out, &key, &more);
-                let found = hashes(&out);
-                let shards = found.iter().filter(|(name, _)| name.starts_with("data/")).count();
-                assert_eq!(shards, 3, "57 planned slices, 20 a shard");
-                assert!(fs::read_dir(out.join(".tmp")).expect("stands").next().is_none());
-                let expected = expected.get_or_insert_with(|| found.clone());
-                assert_eq!(&found, expected, "threads {threads}, memory {memory}, capacity {capacity}");
+fn sixty_runs_with_other_threads_channels_memory_and_a_kill_give_the_same_bytes() {
+    let job = Job::new(50, 64, 20, &["--set", "crop_pad.size=128"]);
+    assert_eq!(job.shards(), 3);
+    for threads in [1, 2, 3, 8, 16] {
+        for capacity in ["1", "2", "64"] {
+            for memory in ["64MiB", "2GiB"] {
+                let case = format!("threads {threads}, memory {memory}, channels of {capacity}");
+                let out = job.out("out");
+                let run = || {
+                    let mut command = job.command(&out, threads);
+                    command.args(["--memory", memory, "--channel-capacity", capacity]).stderr(Stdio::null());
+                    command.spawn().expect("the program starts")
+                };
+                assert!(run().wait().expect("it ends").success(), "{case}");
+                job.check_complete(&out).expect(&case);
+                remove(&out);
+
+                let mut child = run();
+                let shards = || fs::read_dir(out.join("data/g000001")).map(Iterator::count).unwrap_or(0);
+                while shards() == 0 && child.try_wait().expect("can be waited for").is_none() {
+                    std::thread::yield_now();
+                }
+                child.kill().expect("can be killed");
+                child.wait().expect("it ends");
+                assert!(run().wait().expect("it ends").success(), "{case}, continued");
+                job.check_complete(&out).expect(&case);
+                remove(&out);
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::line::Tested;
 use crate::power_loss::{Job, every};
 use crate::simulated_disk::{Fault, Image, Operation, SimulatedDisk};
 
-const FAULTS: [Fault; 9] = [
+const FAULTS: [Fault; 10] = [
     Fault::Kill,
     Fault::KillHalfway,
     Fault::Error(Errno::IO),
@@ -20,6 +20,7 @@ const FAULTS: [Fault; 9] = [
     Fault::ErrorForEver(Errno::NOSPC),
     Fault::LostReply,
     Fault::Short,
+    Fault::OneByte,
     Fault::Error(Errno::INTR),
 ];
 
@@ -37,7 +38,7 @@ fn check_disturbed(job: &Job, image: &Image, at: usize, fault: Fault) -> Result<
     let killed = matches!(fault, Fault::Kill | Fault::KillHalfway);
     match ended {
         Ok(summary) if operation.call != "unlink" => job.check_complete(&disk, &summary)?,
-        Err(error) if fault == Fault::Short => return Err(words(error)),
+        Err(error) if matches!(fault, Fault::Short | Fault::OneByte) => return Err(words(error)),
         Err(error) if !killed && error.exit_code() != ExitCode::OutputIo => return Err(words(error)),
         _ => {}
     }
@@ -91,6 +92,7 @@ fn a_disk_that_is_full_at_the_footer_ends_the_run_with_one_line() -> Tested {
     Ok(())
 }
 
+/// D05
 #[test]
 fn a_sync_that_fails_once_costs_nothing_and_one_that_fails_again_ends_the_run() -> Tested {
     let job = Job::new();
@@ -106,6 +108,7 @@ fn a_sync_that_fails_once_costs_nothing_and_one_that_fails_again_ends_the_run() 
     Ok(())
 }
 
+/// K01 to K04 and D01, D03 to D06, in the simulator: files, folders, plan, ledger, shards and manifest.
 #[test]
 fn a_run_may_be_killed_or_refused_at_any_operation() -> Tested {
     let (job, mut tried) = (Job::new(), 0);
@@ -115,6 +118,7 @@ fn a_run_may_be_killed_or_refused_at_any_operation() -> Tested {
     Ok(())
 }
 
+/// K03
 #[test]
 fn the_run_after_a_kill_may_be_killed_or_refused_at_any_operation() -> Tested {
     let (job, mut tried) = (Job::new(), 0);

@@ -11,6 +11,7 @@ mod conservation;
 mod crash;
 mod damage;
 mod decode_real;
+mod disks;
 mod equivalence;
 mod fault_injection;
 mod growth;

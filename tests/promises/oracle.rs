@@ -203,10 +203,10 @@ pub fn tree(folder: &Path) -> Tree {
         .collect()
 }
 
-/// Copies OUT and OUT.private, as they are, to a place that is free.
+/// Copies OUT and OUT.private, as they are, to a place that is free; nothing where there are none.
 pub fn copy(from: &Path, to: &Path) {
     for (from, to) in [(from.to_owned(), to.to_owned()), (private(from), private(to))] {
-        for entry in walkdir::WalkDir::new(&from).into_iter().flatten() {
+        for entry in walkdir::WalkDir::new(&from).into_iter().flatten().filter(|_| from.exists()) {
             let to = to.join(entry.path().strip_prefix(&from).expect("is below"));
             if entry.file_type().is_dir() {
                 fs::create_dir(&to).expect("can be made");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dcmshard::convert::{Conversion, Summary};
 use dcmshard::error::{Error, ExitCode};
 use dcmshard::options::Options;
+use dcmshard::plan::SEGMENT_SLICES;
 use dcmshard::recipe::Recipe;
 use dcmshard::runner::Cancel;
 use dcmshard::sink::ledger::Tally;
@@ -24,6 +25,7 @@ pub struct Job {
     folder: tempfile::TempDir,
     recipe: Recipe,
     options: Options,
+    segment_slices: u64,
     tally: Tally,
     files: BTreeMap<PathBuf, Arc<Vec<u8>>>,
 }
@@ -46,9 +48,20 @@ impl Job {
         let settings = ["output.rows_per_shard=2", "crop_pad.size=16"].map(str::to_owned);
         let recipe = Recipe::from_toml("", &settings).expect("sound");
         let options = Options { key_file: Some(key_path), ..line::options(1, 1, 64) };
-        let mut job = Job { folder, recipe, options, tally: Tally::default(), files: BTreeMap::new() };
+        let (tally, files, segment_slices) = (Tally::default(), BTreeMap::new(), SEGMENT_SLICES);
+        let mut job = Job { folder, recipe, options, segment_slices, tally, files };
         job.expect_as(&SimulatedDisk::default());
         assert_eq!(job.files.keys().filter(|path| path.starts_with("/simulated/out/data")).count(), 3);
+        job
+    }
+
+    /// The same with a plan of several segments, and more threads than one.
+    fn in_segments() -> Job {
+        let mut job = Job { segment_slices: 2, options: Options { ..line::options(3, 1, 64) }, ..Job::new() };
+        job.options.key_file = Some(job.folder.path().join("key"));
+        job.expect_as(&SimulatedDisk::default());
+        let segments = job.files.keys().filter(|path| path.starts_with("/simulated/out/plan")).count() - 1;
+        assert!(segments >= 3, "{segments} segments");
         job
     }
 
@@ -76,7 +89,8 @@ impl Job {
     pub fn convert(&self, disk: &SimulatedDisk) -> Result<Summary, Error> {
         let source = self.folder.path().join("scans");
         let storage = Arc::new(disk.clone());
-        Conversion::open_on(storage, &[source], Path::new(OUT), &self.recipe, &self.options)?.run(&Cancel::default())
+        let conversion = Conversion::open_on(storage, &[source], Path::new(OUT), &self.recipe, &self.options)?;
+        conversion.with_segment_slices(self.segment_slices).run(&Cancel::default())
     }
 
     /// What a reader who comes now may find: every file that has its name is whole.
@@ -158,6 +172,7 @@ pub fn every(usually: usize, of_all: usize) -> usize {
     if std::env::var_os("DCMSHARD_ALL_FAULTS").is_some() { of_all } else { usually }
 }
 
+/// P01, P02
 #[test]
 fn power_may_fail_at_any_operation_of_a_run() -> Tested {
     let job = Job::new();
@@ -170,7 +185,44 @@ fn power_may_fail_at_any_operation_of_a_run() -> Tested {
     Ok(())
 }
 
-/// As above, with nothing lost but the process the first time.
+/// P01, P02
+#[test]
+fn power_may_fail_at_any_operation_of_a_run_with_several_plan_segments_and_threads() -> Tested {
+    let job = Job::in_segments();
+    let disk = SimulatedDisk::default().remembering();
+    job.convert(&disk)?;
+    let mut found = Found::default();
+    found.lose_power(&job, &disk.images(), every(24, 2), "first run");
+    eprintln!("{} prefixes, {} states of {}", found.prefixes, found.states, found.seen.len());
+    assert_eq!(found.deviations, [""; 0]);
+    Ok(())
+}
+
+/// P03: a disk that says to have written a shard, and has not. The next run finds out and makes it again.
+#[test]
+fn a_shard_that_a_lying_disk_has_lost_is_made_again() -> Tested {
+    let job = Job::new();
+    for file in ["data-g000001-part", "ledger-g000001-part"] {
+        let disk = SimulatedDisk::default().lying(Lies { no_sync_of: Some(file), ..Lies::default() });
+        job.convert(&disk)?;
+        let (mut damaged, mut states) = (0, 0);
+        for state in disk.image().after_any_power_loss().into_iter().step_by(every(5, 1)) {
+            let is_whole = job.check_whole(&state).is_ok();
+            let disk = SimulatedDisk::of(state);
+            let summary = job.convert(&disk)?;
+            let aside = |path: &Path| path.to_string_lossy().contains("/.tmp/bad-");
+            let found = disk.image().files().keys().filter(|path| aside(path)).count();
+            assert_eq!(found == 0, is_whole, "{file}: set aside");
+            job.check_complete(&SimulatedDisk::of(disk.image().without(aside)), &summary)?;
+            (damaged, states) = (damaged + usize::from(!is_whole), states + 1);
+        }
+        eprintln!("{file}: {damaged} of {states} states were damaged");
+        assert!(damaged > 4, "{file}");
+    }
+    Ok(())
+}
+
+/// P01: with nothing lost but the process the first time.
 #[test]
 fn power_may_fail_in_the_run_after_a_kill() -> Tested {
     let job = Job::new();
@@ -248,7 +300,7 @@ fn a_lost_table_of_paths_is_made_again_from_the_sources() -> Tested {
     Ok(())
 }
 
-/// The promise can be broken, and these tests would see it.
+/// P04, P05: the promise can be broken, and these tests would see it.
 #[test]
 fn a_run_that_does_not_sync_is_caught() -> Tested {
     let job = Job::new();

@@ -43,6 +43,8 @@ pub enum Fault {
     ErrorForEver(Errno),
     /// A write takes half of what it is given, and says so.
     Short,
+    /// A write takes one byte, and says so.
+    OneByte,
     /// The operation is done, and reported as failed: a network file system lost the reply.
     LostReply,
 }
@@ -63,6 +65,8 @@ pub struct Lies {
     pub no_file_sync: bool,
     /// A sync of a folder does nothing: as if the program did not sync it after a rename.
     pub no_folder_sync: bool,
+    /// A sync of a file whose name begins so does nothing: the disk lies.
+    pub no_sync_of: Option<&'static str>,
 }
 
 type Id = usize;
@@ -104,12 +108,18 @@ enum Tail {
     Lost,
     Kept,
     Half,
+    /// All but half of the last block.
+    TornBlock,
     Zeros,
     HalfThenZeros,
     ZerosThenHalf,
 }
 
-const TAILS: [Tail; 6] = [Tail::Kept, Tail::Lost, Tail::Half, Tail::Zeros, Tail::HalfThenZeros, Tail::ZerosThenHalf];
+/// What a disk writes at once.
+const BLOCK: usize = 512;
+
+const TAILS: [Tail; 7] =
+    [Tail::Kept, Tail::Lost, Tail::Half, Tail::TornBlock, Tail::Zeros, Tail::HalfThenZeros, Tail::ZerosThenHalf];
 
 /// All that the file system knows at one moment.
 #[derive(Clone, Debug)]
@@ -268,6 +278,7 @@ impl File {
                 Tail::Lost => bytes.truncate(self.safe),
                 Tail::Kept => {}
                 Tail::Half => bytes.truncate(half),
+                Tail::TornBlock => bytes.truncate(length - (length - self.safe).min(BLOCK).div_ceil(2)),
                 Tail::Zeros => bytes[self.safe..].fill(0),
                 Tail::HalfThenZeros => bytes[half..].fill(0),
                 Tail::ZerosThenHalf => bytes[self.safe..half].fill(0),
@@ -405,7 +416,7 @@ impl SimulatedDisk {
         inner.images.iter_mut().for_each(|images| images.push(image.clone()));
         let fault = inner.fault_here();
         match fault {
-            None | Some(Fault::Short) => operation(&mut inner, fault),
+            None | Some(Fault::Short | Fault::OneByte) => operation(&mut inner, fault),
             Some(Fault::LostReply) => {
                 operation(&mut inner, fault)?;
                 Err(Errno::IO.into())
@@ -529,7 +540,7 @@ impl Storage for SimulatedDisk {
     }
 
     fn room(&self, _: &Path) -> io::Result<Room> {
-        Ok(Room { mount: "/simulated".into(), free_bytes: 4096 })
+        Ok(Room { mount: "/simulated".into(), free_bytes: 4096, free_files: u64::MAX })
     }
 }
 
@@ -568,7 +579,11 @@ impl StoredFile for Open {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.disk.step("write", &self.path, |inner, fault| {
             let halfway = matches!(fault, Some(Fault::KillHalfway | Fault::Short));
-            let written = if halfway { bytes.len().div_ceil(2) } else { bytes.len() };
+            let written = match fault {
+                Some(Fault::OneByte) => bytes.len().min(1),
+                _ if halfway => bytes.len().div_ceil(2),
+                _ => bytes.len(),
+            };
             let file = inner.image.file(self.id)?;
             Arc::make_mut(&mut file.bytes).extend(&bytes[..written]);
             Ok(written)
@@ -577,7 +592,8 @@ impl StoredFile for Open {
 
     fn sync(&mut self) -> io::Result<()> {
         self.disk.step("sync", &self.path, |inner, fault| {
-            let lies = inner.lies.no_file_sync;
+            let name = self.path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            let lies = inner.lies.no_file_sync || inner.lies.no_sync_of.is_some_and(|of| name.starts_with(of));
             let file = inner.image.file(self.id)?;
             let again = file.lost;
             match fault {

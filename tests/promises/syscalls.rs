@@ -2,19 +2,28 @@
 //! run, then injects one fault at one of them. Skipped, and said so, where there is no strace or it may
 //! not trace.
 //!
-//! strace counts calls by thread and kind, so one case is the n-th call of one kind in whichever thread
-//! comes there first. The states that runs begin from (nothing, killed in the plan, killed between two
-//! shards, killed before the manifest, damaged) make every thread the first one somewhere; a run of all
-//! cases checks that every call of the program was the one that was hit.
+//! strace counts by thread and kind, so the n-th call of a kind is that of whichever thread comes there
+//! first. Calls on one path are told apart from all others, but the names of temporary files are random.
+//! So the program is killed by number; and the same conversion, run by this test binary over a disk that
+//! gives temporary files names of their own, is killed and refused at each call on each path.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
+
+use dcmshard::convert::Conversion;
+use dcmshard::options::Options;
+use dcmshard::recipe::Recipe;
+use dcmshard::runner::Cancel;
+use dcmshard::sink::disk::Disk;
+use dcmshard::sink::storage::{Lock, Room, Storage, StoredFile};
 
 use crate::oracle::{Job, copy, remove};
 use crate::power_loss::every;
@@ -22,13 +31,24 @@ use crate::power_loss::every;
 /// The calls that write, or decide what is written.
 const KINDS: &str = "openat,write,pwrite64,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,link,linkat,\
                      unlink,unlinkat,mkdir,mkdirat,close,ftruncate,fallocate,flock";
-const FAULTS: [&str; 3] = ["signal=KILL", "error=EIO", "error=ENOSPC"];
+const KILL: &str = "signal=KILL";
+
+/// Environment of the traced test: OUT, and SOURCE.
+const CHILD: &str = "DCMSHARD_TEST_OUT";
+const SOURCE: &str = "DCMSHARD_TEST_SOURCE";
 
 const DAMAGED: &str = "damaged";
 
+const SETTINGS: [&str; 2] = ["output.rows_per_shard=2", "crop_pad.size=16"];
+
 /// A small job of three shards.
 fn job() -> Job {
-    Job::new(6, 32, 2, &["--set", "crop_pad.size=16"])
+    Job::new(6, 32, 2, &["--set", SETTINGS[1]])
+}
+
+/// A job of twelve shards: more calls in the committer's thread than libraries and sources take elsewhere.
+fn long_job() -> Job {
+    Job::new(24, 32, 2, &["--set", "crop_pad.size=16"])
 }
 
 /// Whether strace is there and may trace; says so where not.
@@ -60,6 +80,8 @@ struct Call {
     about: String,
     /// The same with what is random.
     exact: String,
+    /// What strace's `-P` knows it by: the path of its descriptor, or the name that it is given.
+    path: String,
     injected: bool,
 }
 
@@ -69,13 +91,32 @@ impl Call {
     }
 }
 
+/// Who converts: the program, or this test binary over [`NamedDisk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Program,
+    Library,
+}
+
 /// Runs the job into `out` with the calls `kinds` traced; `more` are arguments of strace.
 fn trace(job: &Job, out: &Path, kinds: &str, more: &[&str]) -> Traced {
+    trace_of(Who::Program, job, out, kinds, more)
+}
+
+fn trace_of(who: Who, job: &Job, out: &Path, kinds: &str, more: &[&str]) -> Traced {
     let mut file = out.as_os_str().to_owned();
     file.push(".trace");
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-y", "-s", "200", "-e", &format!("trace={kinds}")]).args(more);
-    strace.arg("-o").arg(&file).arg(env!("CARGO_BIN_EXE_dcmshard")).args(job.arguments(out, 1));
+    strace.arg("-o").arg(&file);
+    match who {
+        Who::Program => strace.arg(env!("CARGO_BIN_EXE_dcmshard")).args(job.arguments(out, 1)),
+        Who::Library => {
+            let binary = std::env::current_exe().expect("this test");
+            let child = "syscalls::is_what_a_traced_test_runs";
+            strace.arg(binary).args([child, "--exact", "--nocapture"]).env(CHILD, out).env(SOURCE, &job.source)
+        }
+    };
     strace.stdin(Stdio::null()).stdout(Stdio::null());
     let output = strace.output().expect("strace starts");
     let lines = String::from_utf8_lossy(&fs::read(&file).expect("a trace")).into_owned();
@@ -103,15 +144,27 @@ fn calls(lines: &str, out: &Path) -> Vec<Call> {
             *number += 1;
             let exact = paths(kind, arguments, out);
             let about = without_random(&exact);
-            calls.push(Call { thread, kind: kind.to_owned(), number: *number, about, exact, injected });
+            let path = chosen_by(kind, arguments);
+            calls.push(Call { thread, kind: kind.to_owned(), number: *number, about, exact, path, injected });
         }
     }
     calls
 }
 
-/// The descriptors' paths, and the names that go with them, where they are about OUT or OUT.private.
+fn chosen_by(kind: &str, arguments: &str) -> String {
+    let by_descriptor = ["write", "pwrite64", "fsync", "fdatasync", "close", "flock", "ftruncate"].contains(&kind);
+    let (begin, end) = if by_descriptor { ('<', '>') } else { ('"', '"') };
+    let word = arguments.split_once(begin).and_then(|(_, rest)| rest.split_once(end));
+    word.map(|(word, _)| word.to_owned()).unwrap_or_default()
+}
+
+/// The descriptors' paths, and the names that go with them, where something is written in OUT or
+/// OUT.private; else nothing.
 fn paths(kind: &str, arguments: &str, out: &Path) -> String {
-    let arguments = arguments.split(") = ").next().unwrap_or_default();
+    if kind == "openat" && !arguments.contains("O_CREAT") {
+        return String::new(); // reads, or looks for a folder
+    }
+    let arguments = arguments.split(") = ").next().unwrap_or_default().trim_end_matches("<unfinished ...>");
     let mut words = Vec::new();
     let mut rest = arguments;
     while let Some(at) = rest.find(['<', '"']) {
@@ -146,8 +199,10 @@ fn without_random(words: &str) -> String {
 /// Where runs begin: a name, and OUT as it is then.
 struct State {
     name: &'static str,
+    /// The same place for every run: paths are told apart by name.
     out: PathBuf,
     calls: Vec<Call>,
+    library_calls: Vec<Call>,
 }
 
 impl State {
@@ -160,44 +215,73 @@ impl State {
         let call = undisturbed.calls.iter().filter(|call| at(call)).nth(number - 1).expect("has such a call");
         let inject = format!("inject={}:signal=KILL:when={}", call.kind, call.number);
         assert!(trace(job, &out, KINDS, &["-e", &inject]).killed, "{name}");
-        State { name, calls: Vec::new(), out }.counted(job)
+        State { name, calls: Vec::new(), library_calls: Vec::new(), out }.counted(job)
     }
 
     /// Counts what a run from here on calls.
     fn counted(mut self, job: &Job) -> State {
-        let out = job.out("counted");
-        copy(&self.out, &out);
-        let traced = trace(job, &out, KINDS, &[]);
-        assert_eq!(traced.code, Some(0), "{}: {}", self.name, traced.stderr);
-        job.check_complete(&out).expect("nothing disturbed it");
-        self.calls = traced.calls;
-        remove(&out);
+        let out = job.out("out-0");
+        for who in [Who::Program, Who::Library] {
+            copy(&self.out, &out);
+            let traced = trace_of(who, job, &out, KINDS, &[]);
+            assert_eq!(traced.code, Some(0), "{}: {}", self.name, traced.stderr);
+            job.check_complete(&out).expect("nothing disturbed it");
+            remove(&out);
+            match who {
+                Who::Program => self.calls = traced.calls,
+                Who::Library => self.library_calls = traced.calls,
+            }
+        }
         self
     }
 
-    /// Kind and number of every call that some thread makes below OUT, and what is to be tried there. An
-    /// error befalls each thread that comes so far; where one of them is loading a library then, or
-    /// reading a source, the case would be another one.
-    fn cases(&self) -> Vec<(&State, &'static str, String, usize)> {
-        let mut places = BTreeMap::<(&str, usize), bool>::new();
-        for call in &self.calls {
-            let is_ours = !call.about.is_empty() || call.kind == "write";
-            *places.entry((&call.kind, call.number)).or_insert(true) &= is_ours;
+    /// Kind and number of every call that some thread makes below OUT.
+    fn numbers(&self) -> Vec<Case<'_>> {
+        let ours = self.calls.iter().filter(|call| !call.about.is_empty());
+        let places: BTreeSet<_> = ours.map(|call| (call.kind.as_str(), call.number)).collect();
+        let case = |(kind, number)| Case { state: self, who: Who::Program, fault: KILL, kind, path: None, number };
+        places.into_iter().map(case).collect()
+    }
+
+    /// Every call of the library below OUT, by its path and its number among those, and each fault.
+    fn paths(&self) -> Vec<Case<'_>> {
+        let mut counts = BTreeMap::<(&str, &str, &str), usize>::new();
+        let mut places = BTreeSet::new();
+        for call in self.library_calls.iter().filter(|call| !call.about.is_empty()) {
+            let number = counts.entry((&call.thread, &call.kind, &call.path)).or_default();
+            *number += 1;
+            places.insert((call.kind.as_str(), call.path.as_str(), *number));
         }
-        let ours = |kind, number| {
-            self.calls.iter().any(|call| (&*call.kind, call.number) == (kind, number) && !call.about.is_empty())
-        };
         let mut cases = Vec::new();
-        for ((kind, number), all_ours) in places {
-            let faults = FAULTS.iter().filter(|fault| all_ours || fault.starts_with("signal"));
-            cases.extend(faults.filter(|_| ours(kind, number)).map(|fault| (self, *fault, kind.to_owned(), number)));
+        for (kind, path, number) in places {
+            let case = |fault| Case { state: self, who: Who::Library, fault, kind, path: Some(path), number };
+            cases.extend([KILL, "error=EIO", "error=ENOSPC"].map(case));
         }
         cases
     }
 }
 
+/// One fault at one call of a run.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    state: &'a State,
+    who: Who,
+    fault: &'static str,
+    kind: &'a str,
+    path: Option<&'a str>,
+    number: usize,
+}
+
+impl std::fmt::Display for Case<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (state, path) = (self.state.name, self.path.unwrap_or_default());
+        write!(f, "{:?}, {state}, {} at {} {} {path}", self.who, self.fault, self.kind, self.number)
+    }
+}
+
 fn states(job: &Job) -> Vec<State> {
-    let nothing = State { name: "first run", out: job.out("nothing"), calls: Vec::new() }.counted(job);
+    let nothing =
+        State { name: "first run", out: job.out("nothing"), calls: Vec::new(), library_calls: Vec::new() }.counted(job);
     let plan = |call: &Call| call.kind == "renameat2" && call.about.contains("plan-g000001-seg");
     let data = |call: &Call| call.kind == "fsync" && call.about.contains("data-g000001-part-00000001");
     let manifest = |call: &Call| call.kind == "renameat2" && call.about.contains("manifest");
@@ -216,7 +300,7 @@ fn states(job: &Job) -> Vec<State> {
         let names = files.filter(|path| path.is_file() && parts(&path.file_name().expect("has one").to_string_lossy()));
         names.collect::<Vec<_>>().iter().for_each(|path| fs::remove_file(path).expect("can be removed"));
     }
-    states.push(State { name: "planned", out: planned, calls: Vec::new() }.counted(job));
+    states.push(State { name: "planned", out: planned, calls: Vec::new(), library_calls: Vec::new() }.counted(job));
     let damaged = job.out("state-damaged");
     copy(&job.out("undisturbed"), &damaged);
     let shard = |n: u32| damaged.join(format!("data/g000001/part-{n:08}.parquet"));
@@ -224,38 +308,34 @@ fn states(job: &Job) -> Vec<State> {
     fs::write(shard(1), "PAR1 torn").expect("can be written");
     fs::write(damaged.join("ledger/g000001/part-00000002.parquet"), "PAR1").expect("can be written");
     fs::write(damaged.join(".tmp/data-g000001-part-00000009.parquet.0123456789abcdef"), "x").expect("can be written");
-    states.push(State { name: DAMAGED, out: damaged, calls: Vec::new() }.counted(job));
+    states.push(State { name: DAMAGED, out: damaged, calls: Vec::new(), library_calls: Vec::new() }.counted(job));
     states
 }
 
 /// One run from a state on with one fault at one call, and what it hit; then the same command again.
-fn check(
-    job: &Job,
-    state: &State,
-    out: &Path,
-    (fault, kind, number): (&str, &str, usize),
-) -> Result<Vec<Call>, String> {
-    if state.out.exists() {
-        copy(&state.out, out);
-    }
+fn check(job: &Job, out: &Path, case: &Case<'_>) -> Result<Vec<Call>, String> {
+    copy(&case.state.out, out);
+    let inject = format!("inject={}:{}:when={}", case.kind, case.fault, case.number);
+    // Paths were seen with another OUT.
+    let path = case.path.map(|path| path.replace(&*job.out("out-0").to_string_lossy(), &out.to_string_lossy()));
+    let of_path: Vec<&str> = path.iter().flat_map(|path| ["-P", path]).collect();
     let began = Instant::now();
-    let run = trace(job, out, KINDS, &["-e", &format!("inject={kind}:{fault}:when={number}")]);
+    let run = trace_of(case.who, job, out, KINDS, &[&["-e", &inject], &of_path[..]].concat());
     let hit: Vec<Call> = run.calls.into_iter().filter(|call| call.injected).collect();
-    if state.name != DAMAGED {
+    if case.state.name != DAMAGED {
         job.check_whole(out)?;
     }
     match (run.killed, run.code) {
-        (true, _) if fault.starts_with("signal") => {}
+        (true, _) if case.fault == KILL => {}
         (false, Some(0)) => {
-            let leaves_temp = hit.iter().any(|call| call.kind.starts_with("unlink"));
-            if !leaves_temp {
+            // A temp file that could not be removed is the next run's to remove.
+            if !hit.iter().any(|call| call.kind.starts_with("unlink")) {
                 job.check_complete(out)?;
             }
         }
-        (false, Some(6)) if fault.starts_with("error") => {
-            let lines = run.stderr.lines().filter(|line| line.starts_with("dcmshard")).count();
-            let is_told = run.stderr.contains("cannot ") || hit.iter().any(|call| call.about.is_empty());
-            if lines > 1 || !is_told {
+        (false, Some(6)) if case.fault != KILL => {
+            let said = run.stderr.lines().filter(|line| line.starts_with("dcmshard: ")).count();
+            if said != 1 || !run.stderr.contains("cannot ") {
                 return Err(format!("not one line: {}", run.stderr));
             }
             if began.elapsed().as_secs() >= 20 {
@@ -276,24 +356,21 @@ fn killed_or_refused_at_any_system_call_that_writes_the_same_command_completes_t
     }
     let job = job();
     let states = states(&job);
-    let cases: Vec<_> = states.iter().flat_map(State::cases).collect();
+    let cases: Vec<_> = states.iter().flat_map(|state| [state.numbers(), state.paths()]).flatten().collect();
     let all = cases.len();
-    let step = every(25, 1);
-    let cases: Vec<_> = cases.into_iter().enumerate().filter(|(n, _)| n % step == 7 % step).map(|(_, c)| c).collect();
+    let step = every(60, 1);
+    let cases: Vec<_> = cases.into_iter().skip(7 % step).step_by(step).collect();
     let (next, hits) = (AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
     let deviations = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for thread in 0..2 {
             let (job, cases, next, hits, deviations) = (&job, &cases, &next, &hits, &deviations);
             scope.spawn(move || {
-                while let Some((state, fault, kind, number)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let out = job.out(&format!("out-{thread}"));
-                    match check(job, state, &out, (fault, kind, *number)) {
+                    match check(job, &out, case) {
                         Ok(hit) => hits.lock().expect("no panic").extend(hit.iter().map(Call::site)),
-                        Err(deviation) => {
-                            let words = format!("{}, {fault} at {kind} {number}: {deviation}", state.name);
-                            deviations.lock().expect("no panic").push(words);
-                        }
+                        Err(deviation) => deviations.lock().expect("no panic").push(format!("{case}: {deviation}")),
                     }
                     remove(&out);
                 }
@@ -301,8 +378,8 @@ fn killed_or_refused_at_any_system_call_that_writes_the_same_command_completes_t
         }
     });
     let hits = hits.into_inner().expect("no panic");
-    let sites: BTreeSet<_> =
-        states.iter().flat_map(|s| &s.calls).filter(|c| !c.about.is_empty()).map(Call::site).collect();
+    let calls = states.iter().flat_map(|state| [&state.calls, &state.library_calls]).flatten();
+    let sites: BTreeSet<_> = calls.filter(|call| !call.about.is_empty()).map(Call::site).collect();
     let missed: Vec<_> = sites.difference(&hits).collect();
     eprintln!("{} cases of {all}, {} of {} calls hit", cases.len(), sites.len() - missed.len(), sites.len());
     assert_eq!(deviations.into_inner().expect("no panic"), [""; 0]);
@@ -311,15 +388,94 @@ fn killed_or_refused_at_any_system_call_that_writes_the_same_command_completes_t
     }
 }
 
-/// Where a call of this kind on the last shard's temp file is: its number in its thread. (Of the last
-/// one, since the first few calls of a process load its libraries.)
+/// The disk of the machine, on which temporary files have names that can be told beforehand.
+#[derive(Debug, Default)]
+struct NamedDisk(Disk);
+
+/// The path without what is random in it.
+fn named(path: &Path) -> PathBuf {
+    let is_random = |end: &str| end.len() == 16 && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match path.extension().and_then(|end| end.to_str()) {
+        Some(end) if is_random(end) => path.with_extension("0000000000000000"),
+        _ => path.to_owned(),
+    }
+}
+
+impl Storage for NamedDisk {
+    fn open_root(&self, root: &Path) -> io::Result<()> {
+        self.0.open_root(root)
+    }
+    fn is_in_place(&self, root: &Path) -> io::Result<bool> {
+        self.0.is_in_place(root)
+    }
+    fn device(&self, folder: &Path) -> io::Result<u64> {
+        self.0.device(folder)
+    }
+    fn make_folder(&self, folder: &Path, mode: u32) -> io::Result<()> {
+        self.0.make_folder(folder, mode)
+    }
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.0.sync_folder(folder)
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        self.0.list(folder)
+    }
+    fn create(&self, file: &Path, mode: u32) -> io::Result<Box<dyn StoredFile>> {
+        self.0.create(&named(file), mode)
+    }
+    fn open(&self, file: &Path) -> io::Result<Box<dyn StoredFile>> {
+        self.0.open(&named(file))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(&named(from), &named(to))
+    }
+    fn rename_no_replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename_no_replace(&named(from), to)
+    }
+    fn unlink(&self, file: &Path) -> io::Result<()> {
+        // What a sweep finds has its own name.
+        self.0.unlink(file).or_else(|_| self.0.unlink(&named(file)))
+    }
+    fn lock(&self, file: &Path, mode: u32) -> io::Result<Box<dyn Lock>> {
+        self.0.lock(file, mode)
+    }
+    fn room(&self, folder: &Path) -> io::Result<Room> {
+        self.0.room(folder)
+    }
+}
+
+/// No test of its own: what [`Who::Library`] traces. Ends the process as the program ends.
+#[test]
+#[allow(clippy::exit)]
+fn is_what_a_traced_test_runs() {
+    let (Some(out), Some(source)) = (std::env::var_os(CHILD), std::env::var_os(SOURCE)) else { return };
+    let key_file = Some(Path::new(&source).with_file_name("key"));
+    let recipe = Recipe::from_toml("", &SETTINGS.map(str::to_owned)).expect("sound");
+    let options = Options { key_file, ..crate::line::options(1, 4, 2048) };
+    let opened = Conversion::open_on(Arc::new(NamedDisk::default()), &[source], Path::new(&out), &recipe, &options);
+    let ended = opened.and_then(|conversion| conversion.run(&Cancel::default()));
+    let code = match &ended {
+        Ok(summary) => summary.exit_code(),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "dcmshard: {error}");
+            error.exit_code()
+        }
+    };
+    std::process::exit(code as i32);
+}
+
+/// Where a call of this kind on a shard's temp file is: its number in its thread. One at which no other
+/// thread is loading a library or reading a source.
 fn on_a_shard(job: &Job, kind: &str) -> usize {
     let out = job.out("counted");
     without_shards(job, &out);
     let traced = trace(job, &out, KINDS, &[]);
     remove(&out);
-    let on_shard = |call: &&Call| call.kind == kind && call.about.contains("data-g000001-part-00000002");
-    traced.calls.iter().find(on_shard).unwrap_or_else(|| panic!("{kind} of a shard")).number
+    let of_kind: Vec<_> = traced.calls.iter().filter(|call| call.kind == kind).collect();
+    let alone = |at: &Call| of_kind.iter().all(|call| call.number != at.number || !call.about.is_empty());
+    let found =
+        of_kind.iter().find(|call| call.about.contains("data-g000001-part") && (kind == "write" || alone(call)));
+    found.unwrap_or_else(|| panic!("{kind} of a shard alone")).number
 }
 
 /// A data set that lacks its shards.
@@ -334,7 +490,7 @@ fn a_shard_that_is_refused_ends_the_run_with_exit_code_6_once_or_for_ever() {
     if !can_trace() {
         return;
     }
-    let job = job();
+    let job = long_job();
     for kind in ["write", "fsync", "renameat2", "close"] {
         let number = on_a_shard(&job, kind);
         for (error, ever) in [("EDQUOT", ""), ("EROFS", ""), ("EIO", ""), ("EIO", "+"), ("ENOSPC", "+")] {
@@ -387,7 +543,7 @@ fn a_rename_to_another_file_system_is_refused_with_words() {
     if !can_trace() {
         return;
     }
-    let job = job();
+    let job = long_job();
     let out = job.out("elsewhere");
     let number = on_a_shard(&job, "renameat2");
     without_shards(&job, &out);
