@@ -23,6 +23,7 @@ const ENDING: [(i32, ExitCode); 3] =
 pub fn heed(grace: Duration) -> Result<Cancel, Error> {
     let cancel = Cancel::default();
     let second = Arc::new(AtomicBool::new(false));
+    let mut signals = Signals::new(ENDING.map(|(signal, _)| signal)).map_err(|error| unheeded(0, &error))?;
     for (signal, code) in ENDING {
         // In this order: the first signal finds `second` unset and sets it, the next one finds it set.
         flag::register_conditional_shutdown(signal, code as i32, second.clone())
@@ -30,15 +31,16 @@ pub fn heed(grace: Duration) -> Result<Cancel, Error> {
             .and_then(|_| flag::register_usize(signal, cancel.flag(), code as usize))
             .map_err(|error| unheeded(signal, &error))?;
     }
-    let mut signals = Signals::new(ENDING.map(|(signal, _)| signal)).map_err(|error| unheeded(0, &error))?;
     let asked = cancel.clone();
     let watch = move || {
-        if signals.forever().next().is_some() {
+        if let Some(signal) = signals.forever().next() {
+            let code = if signal == SIGINT { ExitCode::Interrupted } else { ExitCode::Terminated };
+            asked.request(code); // it may have come before the flags heeded it
             say("ending: publishing whole shards; a second signal ends at once");
             thread::sleep(grace);
             say(&format!("not ended within {} s: ending now; what is not published is dropped", grace.as_secs()));
             say_how_to_continue();
-            low_level::exit(asked.requested().unwrap_or(ExitCode::Terminated) as i32);
+            low_level::exit(code as i32);
         }
     };
     let watching = thread::Builder::new().name("signals".to_owned()).spawn(watch);

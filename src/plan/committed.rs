@@ -42,9 +42,12 @@ impl Committed {
     pub(crate) fn list(out: &OutputFolder) -> Result<Committed, Error> {
         let mut segments = Vec::new();
         for generation in 1.. {
+            // Before its segments: where the mark is there, so are they. The other way round a twin could
+            // commit all of them in between, and they would be planned again.
+            let is_complete = exists(out, &complete_name(generation))?;
             let count = segments_of(out, generation)?;
             segments.extend((0..count).map(|index| (generation, index)));
-            if !exists(out, &complete_name(generation))? {
+            if !is_complete {
                 // Where it has no segment, it is the one after the last.
                 return Ok(Committed { segments, last_is_complete: count == 0 && generation > 1 });
             }

@@ -12,6 +12,7 @@ use dcmshard::plan::SEGMENT_SLICES;
 use dcmshard::recipe::Recipe;
 use dcmshard::runner::Cancel;
 use dcmshard::sink::ledger::Tally;
+use dcmshard::sink::storage::Storage;
 
 use crate::line::{self, Tested};
 use crate::made::{Ct, key};
@@ -87,10 +88,20 @@ impl Job {
 
     /// The command.
     pub fn convert(&self, disk: &SimulatedDisk) -> Result<Summary, Error> {
+        self.convert_on(Arc::new(disk.clone()))
+    }
+
+    /// The command on a disk of another kind.
+    pub fn convert_on(&self, storage: Arc<dyn Storage>) -> Result<Summary, Error> {
         let source = self.folder.path().join("scans");
-        let storage = Arc::new(disk.clone());
         let conversion = Conversion::open_on(storage, &[source], Path::new(OUT), &self.recipe, &self.options)?;
         conversion.with_segment_slices(self.segment_slices).run(&Cancel::default())
+    }
+
+    /// The same job without a key: the first run makes it.
+    pub fn without_key(mut self) -> Job {
+        self.options.key_file = None;
+        self
     }
 
     /// What a reader who comes now may find: every file that has its name is whole.
