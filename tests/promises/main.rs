@@ -29,3 +29,4 @@ mod schemas;
 mod shards;
 mod simulated_disk;
 mod slice_table;
+mod verify;
