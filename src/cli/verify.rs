@@ -85,6 +85,9 @@ fn print_remedies(findings: &Findings, moved: &[String], args: &VerifyArgs) {
             "not to be mended: {file} cannot be made again from OUT alone; put back a copy of it, or convert into a new OUT\n"
         ));
     }
+    if args.set_aside && !findings.to_restore().is_empty() {
+        print("nothing is set aside before that\n");
+    }
     let damaged = findings.to_set_aside().len();
     if !args.set_aside && damaged > 0 {
         print(&format!("--set-aside moves the {damaged} damaged files away, so that convert makes them again\n"));

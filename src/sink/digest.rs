@@ -180,7 +180,7 @@ fn tensor(values: &dyn Array, at: usize) -> Option<&[u8]> {
         DataType::Int16 => (list.values().as_primitive::<Int16Type>().values().inner(), 2),
         _ => return None,
     };
-    let from = usize::try_from(list.value_offset_at(at)).ok()?;
+    let from = list.value_offset_at(at);
     elements.as_slice().get(from * bytes_each..(from + length) * bytes_each)
 }
 

@@ -141,11 +141,29 @@ impl<'a> Check<'a> {
         let slices = summaries.iter().map(|s| s.slices).sum();
         let not_planned = summaries.iter().map(|s| s.not_planned).sum();
         let found = Complete { generation, slices, not_planned, segments: summaries };
-        self.expect(complete.is_none_or(|complete| complete == found), &complete_name, remedy, || {
-            "does not list the segments that are there".to_owned()
-        });
+        if let Some(complete) = complete {
+            self.compare_segments(&complete, &found, remedy);
+        }
         self.no_amendment_beside(&place.amendments, unseen);
         self.no_shard_beside(generation, place.shard)
+    }
+
+    /// What `complete.json` says of its generation, against what was read of it.
+    fn compare_segments(&mut self, complete: &Complete, found: &Complete, remedy: Remedy) {
+        let name = plan::complete_name(found.generation);
+        let mut named = false;
+        for segment in &found.segments {
+            let Some(said) = complete.segments.iter().find(|said| said.index == segment.index) else { continue };
+            if said.sha256 != segment.sha256 {
+                let segment_name = plan::segment_name(found.generation, segment.index);
+                let what = format!("sha256 is {}, {name} says {}", segment.sha256, said.sha256);
+                self.problem(&segment_name, Remedy::Restore, what);
+                named = true;
+            }
+        }
+        self.expect(named || complete == found, &name, remedy, || {
+            "does not list the segments that are there".to_owned()
+        });
     }
 
     /// A segment, its ledger and its shards; `None` where it cannot be read.

@@ -59,9 +59,10 @@ impl fmt::Display for Problem {
 }
 
 impl Findings {
-    /// The files that are to be set aside, sorted.
+    /// The files that are to be set aside, sorted. None where the plan is damaged: then it does not tell
+    /// what the others should be, and `convert` would not go on.
     pub fn to_set_aside(&self) -> BTreeSet<&str> {
-        self.files(Remedy::SetAside)
+        if self.to_restore().is_empty() { self.files(Remedy::SetAside) } else { BTreeSet::new() }
     }
 
     /// The files that cannot be made again, sorted.

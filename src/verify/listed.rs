@@ -70,7 +70,7 @@ impl Check<'_> {
         let Some(name) = self.listed.name.clone() else { return Ok(()) };
         let unplanned: Vec<String> = self.listed.shards.keys().cloned().collect();
         for shard in unplanned {
-            self.problem(&name, Remedy::Look, format!("lists {shard}, which is not in the plan"));
+            self.problem(&name, Remedy::SetAside, format!("lists {shard}, which is not in the plan"));
         }
         if !self.findings.problems.is_empty() {
             return Ok(()); // it has been named, or what it says cannot be known

@@ -256,12 +256,11 @@ fn standing(known: Option<&Known>, sources: &[Source]) -> Standing {
     }
 }
 
-/// Reads a private path table: `take` gets identity, label, path below the source, size and time of
-/// every input.
-pub(super) fn read_paths(
-    path: &Path,
-    take: &mut dyn FnMut(SourceId, &str, &[u8], Option<(u64, i64)>),
-) -> Result<(), Error> {
+/// Is given identity, label, path below the source, size and time of an input.
+type TakePath<'t> = dyn FnMut(SourceId, &str, &[u8], Option<(u64, i64)>) + 't;
+
+/// Reads a private path table, input by input.
+pub(super) fn read_paths(path: &Path, take: &mut TakePath<'_>) -> Result<(), Error> {
     let rows = table::read(path)?.rows;
     let wrong = |what: String| Error::Verify(format!("{} is no path table: {what}", path.display()));
     let ids = column::<StringArray>(&rows, "source_id").map_err(wrong)?;

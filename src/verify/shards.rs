@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::check::Check;
+use super::check::{Check, generation_folder};
 use super::condemned::Amendments;
 use super::findings::Remedy;
 use super::read::{length, read_shard};
@@ -13,7 +13,7 @@ use crate::reason::Class;
 use crate::sink::dataset::sha256_of;
 use crate::sink::digest::RowsDigest;
 use crate::sink::ledger::{self, LedgerRow};
-use crate::sink::shard::{ROWS, ROWS_DIGEST, SHARD_BYTES, SHARD_SHA256, ShardId, ShardRecord};
+use crate::sink::shard::{PLAN_SHA256, ROWS, ROWS_DIGEST, SHARD_BYTES, SHARD_SHA256, ShardId, ShardRecord};
 
 /// What a ledger part says of its shard; where it cannot be read, what the newest manifest says.
 struct Expected {
@@ -54,7 +54,7 @@ impl Check<'_> {
         let name = id.ledger_name();
         let Some((rows, metadata)) = self.read(&name, Remedy::SetAside, ledger::read_part)? else { return Ok(None) };
         let Some(ledger_sha256) = self.read(&name, Remedy::SetAside, sha256_of)? else { return Ok(None) };
-        self.metadata(&name, id, &metadata);
+        self.of_this_plan(&name, id, &metadata);
         let slices = part.iter().flat_map(|input| (0..input.frames).map(move |frame| (input, frame)));
         let planned =
             slices.map(|(input, frame)| (Some(input.ordinal + u64::from(frame)), input.source_id, Some(frame)));
@@ -150,6 +150,25 @@ impl Check<'_> {
             "the digest of its rows is not the one of its ledger part".to_owned()
         });
         Ok(shard.digest)
+    }
+
+    /// That a ledger part is of its shard. Where it is in all but of another plan segment, and the shard is of
+    /// that one too, the two have seen the segment as it was: that is what has changed.
+    fn of_this_plan(&mut self, name: &str, id: &ShardId, metadata: &BTreeMap<String, String>) {
+        let differ = id.metadata().iter().filter(|(key, value)| metadata.get(*key) != Some(value)).count();
+        match metadata.get(PLAN_SHA256) {
+            Some(other) if differ == 1 && *other != id.plan_sha256 && self.shard_is_of(id, other) => {
+                let plan = generation_folder("plan", id.generation);
+                let what = format!("the segment of {name} has sha256 {}, it was {other}", id.plan_sha256);
+                self.problem(&plan, Remedy::Restore, what);
+            }
+            _ => self.metadata(name, id, metadata),
+        }
+    }
+
+    fn shard_is_of(&self, id: &ShardId, plan_sha256: &str) -> bool {
+        let shard = read_shard(&self.out.join(id.data_name()), false);
+        shard.is_ok_and(|shard| shard.metadata.get(PLAN_SHA256).is_some_and(|found| found == plan_sha256))
     }
 
     fn metadata(&mut self, name: &str, id: &ShardId, metadata: &BTreeMap<String, String>) {

@@ -226,3 +226,102 @@ fn a_folder_that_is_no_data_set_is_a_usage_error() -> Tested {
     assert!(matches!(verify(dir.path(), &reading(false), &mut |_| {}), Err(Error::Usage(_))));
     Ok(())
 }
+
+/// Every file below these folders.
+fn files_of(out: &Path, folders: &[&str]) -> Vec<String> {
+    let walk = folders.iter().flat_map(|folder| walkdir::WalkDir::new(out.join(folder)).sort_by_file_name());
+    let files = walk.map(|entry| entry.expect("can be listed")).filter(|entry| entry.file_type().is_file());
+    files.map(|file| file.path().strip_prefix(out).expect("below").display().to_string()).collect()
+}
+
+#[test]
+fn any_changed_byte_of_plan_ledger_and_manifest_is_found_without_reading_data() -> Tested {
+    let dir = tempfile::tempdir()?;
+    let out = data_set(dir.path())?;
+    for name in files_of(&out, &["plan", "ledger", "manifest"]) {
+        let whole = fs::read(out.join(&name))?;
+        for at in (0..whole.len()).step_by(61) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(out.join(&name), bytes)?;
+            let findings = verify(&out, &reading(false), &mut |_| {})?;
+            assert!(!findings.problems.is_empty(), "{name}, byte {at}");
+            let aside: Vec<&str> = findings.to_set_aside().into_iter().collect();
+            let plan = name.starts_with("plan/") || name.contains("/seg-");
+            let expected = match () {
+                () if name.ends_with("complete.json") => aside.is_empty() || aside == [name.as_str()],
+                () if plan => aside.is_empty() && !findings.to_restore().is_empty(),
+                () => aside.contains(&name.as_str()) && aside.iter().all(|n| !n.starts_with("data/")),
+            };
+            assert!(expected, "{name}, byte {at}: {findings:?}");
+        }
+        fs::write(out.join(&name), whole)?;
+    }
+    assert_eq!(lines(&verify(&out, &reading(true), &mut |_| {})?), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn shards_are_not_set_aside_for_a_plan_that_has_changed() -> Tested {
+    let dir = tempfile::tempdir()?;
+    let out = data_set(dir.path())?;
+    // A segment that reads as the same plan, with another hash; and no complete.json that would tell.
+    fs::remove_file(out.join("plan/g000001/complete.json"))?;
+    let path = out.join("plan/g000001/seg-00000.parquet");
+    let (planned, _) = crate::plan::read_inputs(&path)?;
+    let table = crate::sink::table::read(&path)?;
+    let metadata: Vec<(&str, String)> = table.metadata.iter().map(|(k, v)| (k.as_str(), v.clone())).rev().collect();
+    crate::sink::table::write(&[()], |_| Ok(table.rows.clone()), &metadata, fs::File::create(&path)?, &path)?;
+    assert_eq!(crate::plan::read_inputs(&path)?.0, planned);
+    let findings = verify(&out, &reading(true), &mut |_| {})?;
+    assert!(findings.to_restore().contains("plan/g000001"), "{findings:?}");
+    assert!(findings.to_set_aside().is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_condemned_slice_is_a_reject_with_the_reason_of_its_amendment() {
+    let ids = |out: &Path| {
+        let rows = crate::sink::ledger::read(&out.join(PART)).expect("a ledger part");
+        rows.iter().map(|row| (row.ordinal.expect("planned"), row.source_id)).collect::<Vec<_>>()
+    };
+    let condemn = |out: &Path, ordinal: u64, source_id: &str, reason: &str| {
+        let json =
+            format!("{{\"source_id\": \"{source_id}\", \"frame\": 0, \"reason\": \"{reason}\", \"detail\": \"\"}}");
+        fs::write(out.join(format!("plan/g000001/condemned-{ordinal:012}.json")), json)
+    };
+    // Of the second shard's slices 3 to 5, the last is a reject.
+    let found = problems(false, |out| condemn(out, 5, &ids(out)[2].1.to_string(), "rescale"));
+    assert_eq!(found, Vec::<String>::new());
+    let found = problems(false, |out| condemn(out, 4, &ids(out)[1].1.to_string(), "decoder_crash"));
+    let says = "slice 4 is written, but plan/g000001/condemned-000000000004.json says decoder_crash";
+    assert_eq!(found, [format!("{PART}: {says}"), format!("{SHARD}: {says}")]);
+    let found = problems(false, |out| condemn(out, 4, &ids(out)[2].1.to_string(), "decoder_crash"));
+    assert_eq!(found, ["plan/g000001/condemned-000000000004.json: names another slice than the plan"]);
+    let found = problems(false, |out| condemn(out, 99, &ids(out)[2].1.to_string(), "decoder_crash"));
+    assert_eq!(found, ["plan/g000001/condemned-000000000099.json: names no slice that is planned"]);
+    let found = problems(false, |out| fs::write(out.join("plan/g000001/condemned-000000000004.json"), "{"));
+    assert!(found.len() == 1 && found[0].contains("is damaged"), "{found:?}");
+}
+
+#[test]
+fn a_generation_that_only_touches_inputs_plans_nothing_and_is_whole() -> Tested {
+    let dir = tempfile::tempdir()?;
+    let out = data_set(dir.path())?;
+    let folder = crate::sink::publish::OutputFolder::create(&out, 0o750)?;
+    let (ledger, segment) = (crate::plan::segment_ledger_name(2, 0), crate::plan::segment_name(2, 0));
+    let ledger = crate::sink::ledger::publish(&folder, &ledger, &[], &[])?;
+    let table = crate::sink::table::read(&out.join(crate::plan::segment_name(1, 0)))?;
+    let mut metadata = table.metadata;
+    metadata.insert("ledger_sha256".to_owned(), ledger.sha256);
+    let metadata: Vec<(&str, String)> = metadata.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    let mut file = folder.begin(&segment)?;
+    let path = out.join(&segment);
+    crate::sink::table::write(&[(); 0], |_| Ok(table.rows.slice(0, 0)), &metadata, &mut file, &path)?;
+    let sha256 = file.publish()?.sha256;
+    let segments = vec![crate::plan::SegmentSummary { index: 0, slices: 0, not_planned: 0, sha256 }];
+    let complete = crate::plan::Complete { generation: 2, slices: 0, not_planned: 0, segments };
+    folder.publish_bytes(&crate::plan::complete_name(2), &serde_json::to_vec(&complete)?)?;
+    assert_eq!(lines(&verify(&out, &reading(true), &mut |_| {})?), Vec::<String>::new());
+    Ok(())
+}

@@ -39,4 +39,5 @@ mod simulated_disk;
 mod slice_table;
 mod syscalls;
 mod two_runs;
+mod verify;
 mod workers;

@@ -23,7 +23,7 @@ use dcmshard::options::Options;
 use dcmshard::recipe::Recipe;
 use dcmshard::runner::Cancel;
 use dcmshard::sink::disk::Disk;
-use dcmshard::sink::storage::{Lock, Room, Storage, StoredFile};
+use dcmshard::sink::storage::{Lock, Room, Share, Storage, StoredFile};
 
 use crate::oracle::{Job, copy, remove};
 use crate::power_loss::every;
@@ -436,8 +436,11 @@ impl Storage for NamedDisk {
         // What a sweep finds has its own name.
         self.0.unlink(file).or_else(|_| self.0.unlink(&named(file)))
     }
-    fn lock(&self, file: &Path, mode: u32) -> io::Result<Box<dyn Lock>> {
-        self.0.lock(file, mode)
+    fn remove_unheld(&self, file: &Path) -> io::Result<bool> {
+        self.0.remove_unheld(file)
+    }
+    fn lock(&self, file: &Path, mode: u32, share: Share) -> io::Result<Box<dyn Lock>> {
+        self.0.lock(file, mode, share)
     }
     fn room(&self, folder: &Path) -> io::Result<Room> {
         self.0.room(folder)

@@ -52,6 +52,10 @@ impl<S: Storage, M: Meddle> Storage for Unlocked<S, M> {
         self.below.open_root(root)
     }
 
+    fn is_in_place(&self, root: &Path) -> io::Result<bool> {
+        self.below.is_in_place(root)
+    }
+
     fn device(&self, folder: &Path) -> io::Result<u64> {
         self.below.device(folder)
     }
