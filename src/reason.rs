@@ -78,7 +78,7 @@ reasons! {
     }
     Rejected {
         /// The file could not be read: permission, I/O error, or it changed while being read.
-        => "Mend the access; the same command tries an input again whose header could not be read, a slice only in a new OUT." Unreadable = "unreadable",
+        => "Mend the access; the same command tries the input again, unless other frames of it are rows already." Unreadable = "unreadable",
         /// The file ends inside its header or inside an element.
         => "Copy the file again from its archive." Truncated = "truncated",
         /// The header breaks the rules of DICOM encoding so that its pixels cannot be located.
