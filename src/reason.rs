@@ -78,7 +78,7 @@ reasons! {
     }
     Rejected {
         /// The file could not be read: permission, I/O error, or it changed while being read.
-        => "Mend the access; the same command tries the input again." Unreadable = "unreadable",
+        => "Mend the access; the same command tries the input again, unless other frames of it are rows already." Unreadable = "unreadable",
         /// Decoding the slice ended the whole process, and did so again, twice, in a process of its own.
         => "Nothing: it is not tried again in this OUT. Report it, with the transfer syntax of the file; where memory was short, convert into a new OUT with more." DecoderCrash = "decoder_crash",
         /// The file ends inside its header or inside an element.

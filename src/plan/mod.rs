@@ -19,12 +19,18 @@
 //! `series`: by keyed hash of Series Instance UID (none first), position (none last), source_id.
 //! Frames of an input follow one another.
 //!
+//! **Growth.** What a run does with inputs that earlier segments know stands in `growth`. Of an input's
+//! rows, those of the latest segment hold; the metadata `dcmshard.superseded` of that segment counts the
+//! earlier ones by reason, and tallies leave them out, so that every slice counts once. A segment may plan
+//! nothing and list nothing: then its paths remember sizes and times alone.
+//!
 //! **Duplicates.** Of inputs with the same SOP Instance UID, the first in plan order is planned: one
 //! in an earlier segment before one in a later one, and inside a segment the first in the order
 //! above. An input without SOP Instance UID has no duplicates. A file whose header is rejected takes
 //! no part in this, so a good copy of it is planned. What the header does not tell (damaged pixels) is
 //! not known yet: where the planned copy is rejected later, its duplicates stay duplicates, since what
-//! belongs into a shard must not depend on what survives.
+//! belongs into a shard must not depend on what survives. Where it could not be read, the next run opens
+//! it and its duplicates again.
 //!
 //! **Shards.** Ordinals are cut greedily: an input begins a new shard where the shard has slices
 //! already and would hold more than `rows_per_shard` with it. So frames of an input are never split,
@@ -47,7 +53,8 @@ pub(crate) use segment::{PlannedInput, read_inputs, read_stored};
 pub use segment::{PlannedSlice, Segment};
 
 /// Slices after which a segment is closed. The same number of inputs that are not planned closes
-/// one as well, so that memory is bounded.
+/// one as well, so that memory is bounded: the one that is converted, the next one and the one in the
+/// making hold about 300 bytes for each of these, and the names of the files.
 pub const SEGMENT_SLICES: u64 = 50_000;
 
 /// Reads a file as each kind of table that a plan is made of.

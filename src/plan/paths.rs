@@ -14,7 +14,7 @@ use super::segment::{PlannedInput, array, source_ids, wide};
 use crate::error::Error;
 use crate::identity::{Key, SourceId};
 use crate::sink::ledger::LedgerRow;
-use crate::sink::publish::OutputFolder;
+use crate::sink::publish::{OutputFolder, Unpublished};
 use crate::sink::storage::Stored;
 use crate::sink::table;
 use crate::source::{Source, Walk, What};
@@ -115,9 +115,13 @@ impl Paths {
 
 /// Publishes the private table of paths; `inputs` in ascending source_id.
 pub(super) fn publish(private: &OutputFolder, name: &str, paths: &Paths, inputs: &[Input]) -> Result<(), Error> {
+    written(private, name, paths, inputs)?.publish().map(|_| ())
+}
+
+fn written(private: &OutputFolder, name: &str, paths: &Paths, inputs: &[Input]) -> Result<Unpublished, Error> {
     let mut file = private.begin(name)?;
     table::write(inputs, |inputs| batch(paths, inputs), &[], &mut file, &private.path(name))?;
-    file.publish().map(|_| ())
+    Ok(file)
 }
 
 fn batch(paths: &Paths, inputs: &[Input]) -> Result<RecordBatch, Error> {
@@ -142,7 +146,16 @@ fn batch(paths: &Paths, inputs: &[Input]) -> Result<RecordBatch, Error> {
     .map_err(|e| Error::Bug(format!("columns of the path table: {e}")))
 }
 
-/// As [`read`]; where the table is lost or damaged, it is made again from what lies in the sources
+/// A table of paths that was read back.
+pub(super) struct Read {
+    paths: Paths,
+    inputs: Vec<Input>,
+    /// A source is no longer where the table says.
+    is_moved: bool,
+}
+
+/// As [`read`]; where a source is elsewhere by now, the table is written anew, for those who read it: the
+/// same but for the roots. Where the table is lost or damaged, it is made again from what lies in the sources
 /// now: with the sizes and times of now, and without what was not planned and has gone.
 ///
 /// `planned` and `rows` are what the segment and its ledger say.
@@ -158,7 +171,11 @@ pub(super) fn read_or_find(
     match read(private, name, sources) {
         Err(Error::OutputIo { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
         Err(Error::Verify(_)) => private.set_aside(name).map(|_| ())?,
-        table => return table,
+        Ok(table) if table.is_moved => {
+            written(private, name, &table.paths, &table.inputs)?.replace()?;
+            return Ok((table.paths, table.inputs));
+        }
+        table => return table.map(|table| (table.paths, table.inputs)),
     }
     tracing::warn!("{}: lost or damaged; it is made again from the sources", private.path(name).display());
     let mut planned: BTreeSet<SourceId> = planned.iter().map(|input| input.source_id).collect();
@@ -181,12 +198,12 @@ pub(super) fn read_or_find(
 
 /// Reads the private table of paths. Sources are looked up by label, so a tree that was moved is
 /// found where it is now.
-fn read(private: &OutputFolder, name: &str, sources: &[Source]) -> Result<(Paths, Vec<Input>), Error> {
+fn read(private: &OutputFolder, name: &str, sources: &[Source]) -> Result<Read, Error> {
     read_stored(&private.open(name)?, sources)
 }
 
 /// As [`read`], of a file that is open.
-pub(super) fn read_stored(file: &Stored, sources: &[Source]) -> Result<(Paths, Vec<Input>), Error> {
+pub(super) fn read_stored(file: &Stored, sources: &[Source]) -> Result<Read, Error> {
     let rows = table::read_stored(file)?.rows;
     let wrong = |problem: String| Error::Verify(format!("{} is no path table: {problem}", file.path().display()));
     let ids = array::<StringArray>(&rows, "source_id").map_err(wrong)?;
@@ -197,8 +214,10 @@ pub(super) fn read_stored(file: &Stored, sources: &[Source]) -> Result<(Paths, V
     let times = array::<Int64Array>(&rows, "mtime_ns").map_err(wrong)?;
     let mut paths = Paths::of(sources);
     let mut inputs = Vec::with_capacity(rows.num_rows());
+    let mut is_moved = false;
     for row in 0..rows.num_rows() {
         let source = paths.root(labels.value(row), roots.value(row));
+        is_moved |= paths.roots[source].root.as_os_str().as_bytes() != roots.value(row);
         let tail = tails.value(row);
         let (folder, name) = match tail.iter().rposition(|&byte| byte == b'/') {
             Some(slash) => (&tail[..slash], &tail[slash + 1..]),
@@ -210,5 +229,5 @@ pub(super) fn read_stored(file: &Stored, sources: &[Source]) -> Result<(Paths, V
             stamp: sizes.is_valid(row).then(|| (sizes.value(row).cast_unsigned(), times.value(row))),
         });
     }
-    Ok((paths, inputs))
+    Ok(Read { paths, inputs, is_moved })
 }

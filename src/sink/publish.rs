@@ -470,6 +470,22 @@ impl Unpublished {
         }
     }
 
+    /// As [`Unpublished::publish`], in the place of the file that has the name: for what tells of this
+    /// machine (where sources lie), never for what a data set is made of.
+    ///
+    /// # Errors
+    /// [`Error::OutputIo`]; the file that was there is there then, or this one.
+    pub(crate) fn replace(mut self) -> Result<(), Error> {
+        let (published, path) = (self.so_far(), self.to.path(&self.name));
+        let Some(temp) = self.temp.take() else {
+            return Err(Error::Bug(format!("{} published twice", self.name)));
+        };
+        let temp = self.synced(temp, &published)?;
+        let renamed = self.to.inner.storage.rename(&temp.path, &path);
+        renamed.map_err(|e| failed("rename to", &path, self.to.explain(e, 0)))?;
+        self.to.sync_folder_of(&path)
+    }
+
     /// The temp file, or a copy of it, on the disk.
     fn synced(&self, mut temp: TempFile, published: &Published) -> Result<TempFile, Error> {
         let sync_failed = |e| failed("sync", &self.to.path(&self.name), self.to.explain(e, published.bytes));

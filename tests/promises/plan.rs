@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use dcmshard::decode::{CtInput, Examined};
 use dcmshard::error::{Error, ExitCode};
 use dcmshard::options::Options;
@@ -402,6 +403,11 @@ fn a_source_that_was_moved_is_found_by_its_label() -> Tested {
     let mut planner = Planner::new(&dataset, &place.recipe, &sources, &examine)?;
     let segments = planner.by_ref().collect::<Result<Vec<_>, _>>()?;
     assert_eq!(planner.counts().known, 53);
+    // Who looks up a path finds it where it is now.
+    let table = table::read(&place.private().join(paths_name(1, 0)))?;
+    let roots = table.rows.column_by_name("root").ok_or("a column")?.as_binary::<i32>();
+    let root = elsewhere.join("scans").canonicalize()?;
+    assert!(roots.iter().all(|bytes| bytes == Some(root.as_os_str().as_encoded_bytes())));
     for slice in slices(&segments) {
         let Bytes::File(path) = &slice.at.input.bytes else { panic!("only files here") };
         assert!(path.is_file());
