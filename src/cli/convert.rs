@@ -21,9 +21,10 @@ pub fn run(args: &ConvertArgs) -> Ended {
     let recipe = args::read_recipe(&job.recipe, &job.settings)?;
     let options = args.options();
     prepare()?;
-    let cancel = signals::heed(Duration::from_secs(job.grace))?;
+    let signals = signals::heed(Duration::from_secs(job.grace))?;
+    let cancel = &signals.cancel;
     let disk = Arc::new(Disk::default());
-    let conversion = Conversion::open_heeding(&cancel, disk, &job.sources, &job.out, &recipe, &options)?;
+    let conversion = Conversion::open_heeding(cancel, disk, &job.sources, &job.out, &recipe, &options)?;
     let conversion = match std::env::current_exe() {
         Ok(program) => {
             conversion.trying_suspects_with(TrialCommand { program, arguments: vec![args::TRY_SLICE.into()] })
@@ -32,7 +33,7 @@ pub fn run(args: &ConvertArgs) -> Ended {
     };
     let started = Instant::now();
     let shown = progress::show(job.progress, conversion.counters());
-    let ended = conversion.run(&cancel);
+    let ended = conversion.run(cancel);
     let elapsed = started.elapsed();
     shown.end(&ended);
     let ended = ended?;
@@ -48,10 +49,10 @@ pub fn plan(args: &PlanArgs) -> Ended {
     let recipe = args::read_recipe(&job.recipe, &job.settings)?;
     let options = Options { key_file: job.key.clone(), ..Options::default() };
     prepare()?;
-    let cancel = signals::heed(Duration::from_secs(job.grace))?;
+    let signals = signals::heed(Duration::from_secs(job.grace))?;
     let conversion = Conversion::open(&job.sources, &job.out, &recipe, &options)?;
     let shown = progress::show(job.progress, conversion.counters());
-    let planned = conversion.plan(&cancel);
+    let planned = conversion.plan(&signals.cancel);
     shown.end_planning(&planned);
     let planned = planned?;
     print(&summary::plan(&planned, &job.out));

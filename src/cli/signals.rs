@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,10 +17,23 @@ use signal_hook::{flag, low_level};
 const ENDING: [(i32, ExitCode); 3] =
     [(SIGINT, ExitCode::Interrupted), (SIGTERM, ExitCode::Terminated), (SIGHUP, ExitCode::Terminated)];
 
+/// Signals being heeded. Once it is dropped, nothing more is said of them.
+pub struct Heeding {
+    /// What a signal sets.
+    pub cancel: Cancel,
+    over: Arc<Mutex<bool>>,
+}
+
+impl Drop for Heeding {
+    fn drop(&mut self) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+}
+
 /// The first SIGINT, SIGTERM or SIGHUP asks for the end: whole shards are published, the rest is dropped.
 /// Where that takes longer than `grace`, or with a second signal, the process ends at once, which loses
 /// nothing that was published.
-pub fn heed(grace: Duration) -> Result<Cancel, Error> {
+pub fn heed(grace: Duration) -> Result<Heeding, Error> {
     let cancel = Cancel::default();
     let second = Arc::new(AtomicBool::new(false));
     let mut signals = Signals::new(ENDING.map(|(signal, _)| signal)).map_err(|error| unheeded(0, &error))?;
@@ -31,12 +44,20 @@ pub fn heed(grace: Duration) -> Result<Cancel, Error> {
             .and_then(|_| flag::register_usize(signal, cancel.flag(), code as usize))
             .map_err(|error| unheeded(signal, &error))?;
     }
-    let asked = cancel.clone();
+    let (asked, over) = (cancel.clone(), Arc::new(Mutex::new(false)));
+    let is_over = over.clone();
+    let say_unless_over = move |line: &str| {
+        // Held while it is said: the last word is the run's.
+        let is_over = is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_over {
+            say(line);
+        }
+    };
     let watch = move || {
         if let Some(signal) = signals.forever().next() {
             let code = if signal == SIGINT { ExitCode::Interrupted } else { ExitCode::Terminated };
             asked.request(code); // it may have come before the flags heeded it
-            say("ending: publishing whole shards; a second signal ends at once");
+            say_unless_over("ending: publishing whole shards; a second signal ends at once");
             thread::sleep(grace);
             say(&format!("not ended within {} s: ending now; what is not published is dropped", grace.as_secs()));
             say_how_to_continue();
@@ -44,7 +65,7 @@ pub fn heed(grace: Duration) -> Result<Cancel, Error> {
         }
     };
     let watching = thread::Builder::new().name("signals".to_owned()).spawn(watch);
-    watching.map(|_| cancel).map_err(|error| unheeded(0, &error))
+    watching.map(|_| Heeding { cancel, over }).map_err(|error| unheeded(0, &error))
 }
 
 /// SIGINT, SIGTERM and SIGHUP end the process at once, with their exit codes.

@@ -108,6 +108,7 @@ fn recipe_prints_what_it_can_read() {
     assert!(String::from_utf8_lossy(&again.stdout).contains("max_angle_deg = 30\n"));
 }
 
+/// C04: bytes and times of OUT stay as they were.
 #[test]
 fn another_recipe_into_the_same_out_is_refused_field_by_field() {
     let temp = tempfile::tempdir().expect("a temporary folder");

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::cli::dcmshard;
@@ -12,20 +12,12 @@ fn ended_well(output: &Output, what: &str) {
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The library that makes the clock wrong; none where there is no C compiler.
-fn wrong_clock(job: &Job) -> Option<PathBuf> {
-    let library = job.path("clock.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/promises/clock.c");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).output();
-    built.is_ok_and(|built| built.status.success()).then_some(library)
-}
-
 /// T01: with the clock ten years ahead, five days behind, before 1970, or jumping to and fro, the bytes
 /// are the same.
 #[test]
 fn the_clock_is_no_part_of_any_byte() {
     let job = Job::new();
-    let Some(library) = wrong_clock(&job) else {
+    let Some(library) = job.preloaded() else {
         eprintln!("skipped: a wrong clock needs a C compiler");
         return;
     };

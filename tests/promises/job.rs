@@ -17,11 +17,14 @@ use crate::shards::hashes;
 /// Shards of [`Job::new`], two slices each.
 pub const SHARDS: usize = 12;
 
+/// Path, attributes, bytes.
+type SourceFile = (PathBuf, fs::Metadata, Vec<u8>);
+
 pub struct Job {
     folder: TempDir,
     pub source: PathBuf,
     pub key: PathBuf,
-    source_before: Vec<(PathBuf, fs::Metadata, Vec<u8>)>,
+    source_before: Vec<SourceFile>,
     expected: BTreeMap<String, String>,
 }
 
@@ -79,6 +82,14 @@ impl Job {
         program
     }
 
+    /// The library of `preloaded.c`; none where there is no C compiler.
+    pub fn preloaded(&self) -> Option<PathBuf> {
+        let library = self.path("preloaded.so");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/promises/preloaded.c");
+        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).output();
+        built.is_ok_and(|built| built.status.success()).then_some(library)
+    }
+
     /// What there is after an undisturbed run, by name.
     pub fn expected(&self) -> &BTreeMap<String, String> {
         &self.expected
@@ -94,18 +105,17 @@ impl Job {
             let left: Vec<_> = fs::read_dir(folder.join(".tmp")).expect("stands").collect();
             assert!(left.is_empty(), "{what}: left in .tmp: {left:?}");
         }
-        let is_same = |(before, now): (&(PathBuf, fs::Metadata, Vec<u8>), &(PathBuf, fs::Metadata, Vec<u8>))| {
-            let same_time = before.1.modified().ok() == now.1.modified().ok();
-            (&before.0, &before.2) == (&now.0, &now.2) && same_time
-        };
         let now = state(&self.source);
-        let unchanged = now.len() == self.source_before.len() && self.source_before.iter().zip(&now).all(is_same);
+        let like = |files: &[SourceFile]| -> Vec<_> {
+            files.iter().map(|(path, at, bytes)| (path.clone(), at.modified().ok(), bytes.clone())).collect()
+        };
+        let unchanged = like(&now) == like(&self.source_before);
         assert!(unchanged, "{what}: the sources have changed");
     }
 }
 
 /// Every file of a folder: path, attributes, bytes.
-pub fn state(folder: &Path) -> Vec<(PathBuf, fs::Metadata, Vec<u8>)> {
+pub fn state(folder: &Path) -> Vec<SourceFile> {
     let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(|entry| entry.expect("is listed"));
     let files = entries.filter(|entry| entry.file_type().is_file());
     let read = |path: PathBuf| {
@@ -152,7 +162,6 @@ pub struct Running(pub Child);
 /// What a process left.
 pub struct Ended {
     pub status: ExitStatus,
-    pub stdout: String,
     pub stderr: String,
 }
 
@@ -192,6 +201,7 @@ impl Running {
         }
     }
 
+    /// Waits for its end, and drinks what it says.
     pub fn end(mut self) -> Ended {
         let read = |from: Option<&mut dyn Read>| {
             let mut bytes = Vec::new();
@@ -200,8 +210,8 @@ impl Running {
         };
         let (mut stdout, mut stderr) = (self.0.stdout.take(), self.0.stderr.take());
         let stderr = read(stderr.as_mut().map(|pipe| pipe as &mut dyn Read));
-        let stdout = read(stdout.as_mut().map(|pipe| pipe as &mut dyn Read));
-        Ended { status: self.0.wait().expect("can be waited for"), stdout, stderr }
+        drop(read(stdout.as_mut().map(|pipe| pipe as &mut dyn Read)));
+        Ended { status: self.0.wait().expect("can be waited for"), stderr }
     }
 }
 

@@ -425,7 +425,7 @@ struct Planter {
 impl Meddle for Planter {
     fn before(&self, call: &'static str, path: &Path) -> io::Result<()> {
         if call == "rename" && path.ends_with(self.name) && !self.done.swap(true, Ordering::Relaxed) {
-            self.disk.create(path, 0o640)?.write(b"other bytes")?;
+            self.disk.create(path, 0o640)?.write_all(b"other bytes")?;
         }
         Ok(())
     }

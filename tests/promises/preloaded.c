@@ -1,7 +1,10 @@
-/* A clock that is wrong by CLOCK_OFFSET seconds, and jumps between two readings by CLOCK_JUMP more:
-   preloaded into a run by tests/promises/environment.rs. */
+/* Preloaded into a run by tests/promises: a clock that is wrong by CLOCK_OFFSET seconds, and jumps between two
+   readings by CLOCK_JUMP more; and a disk that hangs for ever when the HANG_FROM-th Parquet file is begun, having
+   made the file HANG_MARK. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -32,4 +35,15 @@ time_t time(time_t *into) {
     clock_gettime(CLOCK_REALTIME, &now);
     if (into) *into = now.tv_sec;
     return now.tv_sec;
+}
+
+ssize_t write(int file, const void *bytes, size_t length) {
+    static int begun;
+    const char *from = getenv("HANG_FROM"), *mark = getenv("HANG_MARK");
+    int begins = length >= 4 && !memcmp(bytes, "PAR1", 4);
+    if (from && mark && begins && __sync_add_and_fetch(&begun, 1) >= atoi(from)) {
+        syscall(SYS_close, syscall(SYS_openat, AT_FDCWD, mark, O_WRONLY | O_CREAT, 0600));
+        for (;;) pause();
+    }
+    return syscall(SYS_write, file, bytes, length);
 }
