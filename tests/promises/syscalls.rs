@@ -180,7 +180,7 @@ fn paths(kind: &str, arguments: &str, out: &Path) -> String {
     let is_ours = |word: &&str| word.starts_with(&format!("{parent}/{name}"));
     let makes_ours = kind.starts_with("mkdir") && words.last().is_some_and(|word| word.starts_with(&*name));
     let syncs_parent = kind == "fsync" && words.first().is_some_and(|word| **word == parent);
-    if words.iter().any(|word| is_ours(&word)) || makes_ours || syncs_parent {
+    if words.iter().any(is_ours) || makes_ours || syncs_parent {
         words.join(" ").replace(&format!("{parent}/{name}"), "OUT").replace(&parent, "..").replace(&*name, "OUT")
     } else {
         String::new()
