@@ -3,7 +3,7 @@
 #   make demo    build, draw an archive, convert it, read it back
 #   make test    every test; makes a private Python environment in .venv
 #
-# Also: faults, fuzz, lint, schemas, table, pictures, bench-decode, clean-demo. Nothing is installed outside
+# Also: faults, kills, fuzz, lint, schemas, table, pictures, bench-decode, clean-demo. Nothing is installed outside
 # this folder and cargo's.
 
 SHELL := bash
@@ -20,7 +20,7 @@ STORED_VALUES := "$(TARGET)/release/examples/stored_values"
 # never the scripts of .venv/bin: their first lines do not survive a path with a space
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: help build demo test faults lint schemas table pictures bench-decode clean-demo fuzz fuzz-build
+.PHONY: help build demo test faults kills lint schemas table pictures bench-decode clean-demo fuzz fuzz-build
 
 help:
 	@awk '!/^#/ {exit} {sub(/^# ?/, ""); print}' Makefile
@@ -89,9 +89,15 @@ fuzz: fuzz-build
 	  grep -E 'stat::(number_of_executed_units|average_exec_per_sec|peak_rss_mb)' fuzz/artifacts/$$target.log; \
 	done
 
-# all cases of the promises about faults; `make test` tries every n-th
+# all cases of the promises about faults; `make test` tries every n-th.
+FAULTS := power_loss fault_injection syscalls disks equivalence::sixty_runs
+
 faults:
-	@DCMSHARD_ALL_FAULTS=1 $(CARGO) test --release --locked --test promises -- --nocapture power_loss fault_injection
+	@DCMSHARD_ALL_FAULTS=1 $(CARGO) test --release --locked --test promises -- --nocapture $(FAULTS)
+
+# a thousand SIGKILLs at random instants
+kills:
+	@DCMSHARD_ALL_FAULTS=1 $(CARGO) test --release --locked --test promises -- --nocapture kills
 
 # --- files that are made and committed
 

@@ -108,6 +108,23 @@ fn a_sync_that_fails_once_costs_nothing_and_one_that_fails_again_ends_the_run() 
     Ok(())
 }
 
+/// D03: network file systems and quotas may speak up when a file is closed, and not before.
+#[test]
+fn a_shard_whose_close_fails_is_not_published() -> Tested {
+    let job = Job::new();
+    for errno in [Errno::IO, Errno::DQUOT, Errno::NOSPC] {
+        let disk = SimulatedDisk::default().failing_on(("close", LAST_SHARD, 0), Fault::Error(errno));
+        let error = job.convert(&disk).expect_err("a close that fails");
+        assert_eq!(error.exit_code(), ExitCode::OutputIo, "{error}");
+        assert!(error.to_string().contains("cannot close ") && error.to_string().lines().count() == 1, "{error}");
+        let files = disk.image().files();
+        assert!(!files.keys().any(|path| path.ends_with("data/g000001/part-00000002.parquet")));
+        assert!(!files.keys().any(|path| path.to_string_lossy().contains("/.tmp/")), "a temp is left");
+        job.check_completes(&disk)?;
+    }
+    Ok(())
+}
+
 /// K01 to K04 and D01, D03 to D06, in the simulator: files, folders, plan, ledger, shards and manifest.
 #[test]
 fn a_run_may_be_killed_or_refused_at_any_operation() -> Tested {

@@ -180,7 +180,7 @@ fn paths(kind: &str, arguments: &str, out: &Path) -> String {
     let is_ours = |word: &&str| word.starts_with(&format!("{parent}/{name}"));
     let makes_ours = kind.starts_with("mkdir") && words.last().is_some_and(|word| word.starts_with(&*name));
     let syncs_parent = kind == "fsync" && words.first().is_some_and(|word| **word == parent);
-    if words.iter().any(|word| is_ours(&word)) || makes_ours || syncs_parent {
+    if words.iter().any(is_ours) || makes_ours || syncs_parent {
         words.join(" ").replace(&format!("{parent}/{name}"), "OUT").replace(&parent, "..").replace(&*name, "OUT")
     } else {
         String::new()
@@ -506,7 +506,7 @@ fn a_shard_that_is_refused_ends_the_run_with_exit_code_6_once_or_for_ever() {
             let made_up =
                 kind == "fsync" && error == "EIO" && ever.is_empty() && hit.all(|c| c.about.contains("part-"));
             assert_eq!(run.code, Some(if made_up { 0 } else { 6 }), "{case}: {}", run.stderr);
-            assert!(began.elapsed().as_secs() < 5, "{case}: it went on for {:?}", began.elapsed());
+            assert!(began.elapsed().as_secs() < 20, "{case}: it went on for {:?}", began.elapsed());
             let failed = run.calls.iter().position(|call| call.injected).expect("was hit");
             let file = &run.calls[failed].exact;
             let again = |call: &&Call| kind == "fsync" && call.kind == "fsync" && &call.exact == file;
