@@ -14,6 +14,7 @@ use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFl
 use rustix::io::Errno;
 
 use super::storage::{Lock, Room, Storage, StoredFile};
+use crate::source::patience::opened;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -42,10 +43,11 @@ impl Disk {
             return Ok(open.clone());
         }
         if !self.is_below(path) {
-            return Ok(Arc::new(fs::open(path, FOLDER, Mode::empty())?));
+            return Ok(Arc::new(opened(|| fs::open(path, FOLDER, Mode::empty()))?));
         }
         let (parent, name) = self.parent(path)?;
-        let open = Arc::new(fs::openat(&*parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?);
+        let open = opened(|| fs::openat(&*parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()))?;
+        let open = Arc::new(open);
         self.opened().insert(path.to_owned(), open.clone());
         Ok(open)
     }
@@ -113,13 +115,13 @@ impl Storage for Disk {
     fn create(&self, file: &Path, mode: u32) -> io::Result<Box<dyn StoredFile>> {
         let (parent, name) = self.parent(file)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let created = fs::openat(&*parent, name, flags, Mode::from_raw_mode(mode))?;
+        let created = opened(|| fs::openat(&*parent, name, flags, Mode::from_raw_mode(mode)))?;
         Ok(Box::new(File::from(created)))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn StoredFile>> {
-        let opened = fs::open(file, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Box::new(File::from(opened)))
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(Box::new(File::from(opened(|| fs::open(file, flags, Mode::empty()))?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
