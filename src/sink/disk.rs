@@ -15,6 +15,7 @@ use rustix::fs::{self, Advice, AtFlags, FileType, FlockOperation, Mode, OFlags, 
 use rustix::io::{Errno, retry_on_intr};
 
 use super::storage::{Lock, Room, Share, Storage, StoredFile};
+use crate::source::patience::opened;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -43,10 +44,11 @@ impl Disk {
             return Ok(open.clone());
         }
         if !self.is_below(path) {
-            return Ok(Arc::new(fs::open(path, FOLDER, Mode::empty())?));
+            return Ok(Arc::new(opened(|| fs::open(path, FOLDER, Mode::empty()))?));
         }
         let (parent, name) = self.parent(path)?;
-        let open = Arc::new(fs::openat(&*parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?);
+        let open = opened(|| fs::openat(&*parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()))?;
+        let open = Arc::new(open);
         self.opened().insert(path.to_owned(), open.clone());
         Ok(open)
     }
@@ -119,7 +121,7 @@ impl Storage for Disk {
     fn create(&self, file: &Path, mode: u32) -> io::Result<Box<dyn StoredFile>> {
         let (parent, name) = self.parent(file)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let created = fs::openat(&*parent, name, flags, Mode::from_raw_mode(mode))?;
+        let created = opened(|| fs::openat(&*parent, name, flags, Mode::from_raw_mode(mode)))?;
         match flock(&created, FlockOperation::NonBlockingLockExclusive) {
             Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
             _ => {}
@@ -132,7 +134,8 @@ impl Storage for Disk {
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn StoredFile>> {
-        let opened = fs::open(file, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = opened(|| fs::open(file, flags, Mode::empty()))?;
         Ok(Box::new(OpenFile { file: opened.into(), written: 0, on_its_way: 0 }))
     }
 

@@ -251,7 +251,7 @@ pub(crate) fn standing(folder: &OutputFolder, id: &ShardId) -> Result<Standing, 
                 tracing::warn!("{} is not what its ledger part says; it is set aside and made again", id.data_name());
                 folder.set_aside(&id.data_name())?;
             }
-            Ok(Standing::Missing(ledger.to_be_followed()))
+            Ok(Standing::Missing(ledger.followed()))
         }
     }
 }
@@ -302,7 +302,7 @@ impl StoredLedger {
         ledger::read_stored(&self.file).is_ok_and(|(own, _)| own == rows)
     }
 
-    fn to_be_followed(self) -> BTreeMap<u64, Fault> {
+    fn followed(self) -> BTreeMap<u64, Fault> {
         let fault = |row: LedgerRow| {
             let reason = row.reason.filter(|reason| reason.depends_on_environment())?;
             Some((row.ordinal?, Fault::new(reason, row.detail.unwrap_or_default())))

@@ -74,6 +74,21 @@ pub(crate) fn persist<T>(
     }
 }
 
+/// Opens a file of the sink's: inputs that are open are closed soon, and so are shards that wait for
+/// their sync, so a lack of descriptors is waited out, for a minute at most.
+///
+/// # Errors
+/// That of the last try.
+pub(crate) fn opened<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    for _ in 0..6 * UNTIL_SAID {
+        match open() {
+            Err(Errno::MFILE | Errno::NFILE) => sleep(UNTIL_ONE_IS_FREE),
+            ended => return ended,
+        }
+    }
+    open()
+}
+
 /// Whether it says that too many files are open, and nothing about the file.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     next(error) == Next::WhenOneIsFree
