@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use crate::cli::dcmshard;
@@ -192,13 +192,10 @@ impl Running {
     /// Sends SIGSTOP, and waits until all its threads stand still; false where it has ended.
     pub fn stop(&mut self) -> bool {
         self.send(Signal::STOP);
-        loop {
-            match waitpid(Some(self.pid()), WaitOptions::UNTRACED) {
-                Ok(Some((_, status))) => return status.stopped(),
-                Ok(None) => {}
-                Err(_) => return false,
-            }
-        }
+        // Looked at only: one that has ended is waited for elsewhere.
+        let looks = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let found = waitid(WaitId::Pid(self.pid()), looks).expect("it is a child");
+        found.is_some_and(|status| status.stopped())
     }
 
     /// Waits for its end, and drinks what it says.
