@@ -582,10 +582,12 @@ fn values_written_many_times_are_kept_once() {
 #[test]
 fn frames_without_items_of_their_own_have_the_shared_values() {
     let mut bytes = enhanced();
-    // Their Rescale Slopes would have to be in each of them.
-    for at in (0..bytes.len() - 4).filter(|&at| bytes[at..at + 4] == [0x28, 0, 0x53, 0x10]).skip(1).collect::<Vec<_>>()
-    {
-        bytes[at + 2] = 0x59;
+    // Their rescales would have to be in each of them.
+    for element in [0x52, 0x53] {
+        let is_element = |at: &usize| bytes[*at..at + 4] == [0x28, 0, element, 0x10];
+        for at in (0..bytes.len() - 4).filter(is_element).skip(1).collect::<Vec<_>>() {
+            bytes[at + 2] = element + 6;
+        }
     }
     let frames = bytes.windows(6).position(|head| head == [0x28, 0, 8, 0, b'I', b'S']).expect("Number of Frames");
     bytes[frames + 8] = b'3';
