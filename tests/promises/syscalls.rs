@@ -152,7 +152,9 @@ fn calls(lines: &str, out: &Path) -> Vec<Call> {
 }
 
 fn chosen_by(kind: &str, arguments: &str) -> String {
-    let by_descriptor = ["write", "pwrite64", "fsync", "fdatasync", "close", "flock", "ftruncate"].contains(&kind);
+    let by_descriptor = ["write", "pwrite64", "fsync", "fdatasync", "close", "flock", "ftruncate"].contains(&kind)
+        // There is a folder of a generation in each of three.
+        || kind == "mkdirat" && arguments.contains(", \"g0");
     let (begin, end) = if by_descriptor { ('<', '>') } else { ('"', '"') };
     let word = arguments.split_once(begin).and_then(|(_, rest)| rest.split_once(end));
     word.map(|(word, _)| word.to_owned()).unwrap_or_default()
