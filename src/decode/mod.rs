@@ -96,6 +96,11 @@ impl Opened {
     pub fn content_id(&self) -> Option<&str> {
         self.content_id.get().map(String::as_str)
     }
+
+    /// Takes the content id from whoever has read the input in this one's place.
+    pub(crate) fn is_read_as(&self, content_id: String) {
+        self.content_id.get_or_init(|| content_id);
+    }
 }
 
 #[derive(Debug)]

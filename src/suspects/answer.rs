@@ -15,6 +15,13 @@ use crate::reason::{Fault, Reason};
 use crate::slice::{Outcome, Pixels, Reject, Slice, SliceRef};
 
 #[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    /// Where the input was read to its end.
+    content_id: Option<String>,
+    answer: Answer,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 enum Answer {
     Written { is_int16: bool, shape: (usize, usize, usize), facts: Vec<(String, Wire)> },
     Rejected { stage: String, reason: String, detail: String },
@@ -80,7 +87,9 @@ pub(super) fn write(outcome: &Outcome, mut to: impl Write) -> io::Result<()> {
             (Answer::Rejected { stage, reason, detail: fault.detail.clone() }, Vec::new())
         }
     };
-    serde_json::to_writer(&mut to, &answer)?;
+    let (Ok(Slice { at, .. }) | Err(Reject { at, .. })) = outcome;
+    let content_id = at.input.opened.content_id().map(str::to_owned);
+    serde_json::to_writer(&mut to, &Told { content_id, answer })?;
     to.write_all(b"\n")?;
     to.write_all(&tensor)?;
     to.flush()
@@ -91,7 +100,11 @@ pub(super) fn read(bytes: &[u8], at: &SliceRef, pipeline: &Pipeline) -> Option<O
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let (line, tensor) = (bytes.get(..end)?, bytes.get(end + 1..)?);
     let at = at.clone();
-    match serde_json::from_slice(line).ok()? {
+    let Told { content_id, answer } = serde_json::from_slice(line).ok()?;
+    if let Some(content_id) = content_id {
+        at.input.opened.is_read_as(content_id);
+    }
+    match answer {
         Answer::Written { is_int16, shape, facts: told } => {
             let columns = pipeline.columns();
             let mut facts = Facts::default();
@@ -150,7 +163,11 @@ mod tests {
             let outcome = pipeline.process(&at, &mut Scratch::default());
             let mut bytes = Vec::new();
             write(&outcome, &mut bytes)?;
-            match (outcome, read(&bytes, &at, &pipeline).expect("an answer")) {
+            let content_id = at.input.opened.content_id().map(str::to_owned);
+            let at = SliceRef { input: InputRef::file(SourceId([9; 24]), &path), ..at };
+            let read_back = read(&bytes, &at, &pipeline).expect("an answer");
+            assert_eq!(at.input.opened.content_id(), content_id.as_deref());
+            match (outcome, read_back) {
                 (Ok(was), Ok(is)) => assert_eq!((was.pixels, was.facts), (is.pixels, is.facts)),
                 (Err(was), Err(is)) => assert_eq!((was.fault, was.stage), (is.fault, is.stage)),
                 (_, is) => panic!("{:?}", is.is_ok()),

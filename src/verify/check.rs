@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::plan::{self, Complete, PlannedInput, SegmentSummary};
 use crate::reason::Class;
 use crate::sink::dataset::{DATASET_NAME, DatasetFile, sha256_of};
-use crate::sink::ledger;
+use crate::sink::ledger::{self, Tally};
 use crate::sink::shard::{KEY_ID, RECIPE_HASH, ShardId, ShardRecord};
 
 /// A verification under way.
@@ -28,6 +28,8 @@ pub(super) struct Check<'a> {
     pub(super) read_data: ReadData,
     pub(super) findings: Findings,
     pub(super) inputs: Inputs,
+    /// Rows that no longer count, as the segments say.
+    superseded: Tally,
     next_ordinal: u64,
     pub(super) progress: Progress,
     pub(super) listed: Listed,
@@ -57,6 +59,7 @@ impl<'a> Check<'a> {
             read_data: options.read_data,
             findings: Findings::default(),
             inputs: Inputs::default(),
+            superseded: Tally::default(),
             next_ordinal: 0,
             progress: Progress::default(),
             listed: Listed::default(),
@@ -84,6 +87,11 @@ impl<'a> Check<'a> {
         {
             self.problem("ledger", Remedy::Look, format!("conservation: {error}"));
         }
+        let (said, found) = (self.superseded.found, self.inputs.superseded.found);
+        let agrees = !self.findings.problems.is_empty() || self.superseded == self.inputs.superseded;
+        self.expect(agrees, "plan", Remedy::Look, || {
+            format!("its segments say that {said} ledger rows no longer count, expected {found}")
+        });
         Ok(())
     }
 
@@ -190,6 +198,10 @@ impl<'a> Check<'a> {
             self.expect(found == expected, name, Remedy::Restore, || {
                 format!("begins at ordinal {found}, expected {expected}")
             });
+        }
+        match Tally::superseded_by(metadata) {
+            Ok(superseded) => self.superseded += &superseded,
+            Err(what) => self.problem(name, Remedy::Restore, what),
         }
         for input in inputs {
             if let Err(what) = self.inputs.plan(input, &mut self.findings.tally) {

@@ -10,10 +10,10 @@ use crate::sink::ledger::{LedgerRow, Tally};
 /// The latest word on an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
-    /// It is planned.
+    /// It is planned, and a slice of it is written or not made yet.
     Planned,
-    /// It is planned, and each of its slices (so many) was rejected because it could not be read.
-    Unread(u32),
+    /// It is planned, and nothing of it is written: its place in `unwritten`.
+    Unwritten(usize),
     /// It has a row in the ledger of a segment.
     NotPlanned(Class, Option<Reason>),
 }
@@ -22,13 +22,17 @@ enum Word {
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
     words: HashMap<SourceId, Word>,
+    /// The rows of planned inputs of which nothing is written.
+    unwritten: Vec<Tally>,
     /// Those of planned inputs, of which one may become a row.
     sop_keys: HashSet<[u8; 16]>,
+    /// Rows that no longer count.
+    pub(super) superseded: Tally,
 }
 
 impl Inputs {
-    /// Takes a planned input. One that was not planned, or could not be read, may be planned again:
-    /// what it counted before is taken out of `tally`.
+    /// Takes a planned input. One of which nothing was written may be planned again: what it counted
+    /// before is taken out of `tally`.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -39,7 +43,7 @@ impl Inputs {
             Some(Word::Planned) => Err("is planned twice"),
             _ if !new_sop => Err("is planned, and its SOP Instance is planned already"),
             earlier => {
-                supersede(earlier, tally);
+                self.supersede(earlier, tally);
                 Ok(())
             }
         }
@@ -52,7 +56,7 @@ impl Inputs {
     pub(super) fn leave_out(&mut self, row: &LedgerRow, tally: &mut Tally) -> Result<(), &'static str> {
         match self.words.get(&row.source_id).copied() {
             Some(Word::Planned) => return Err("is planned, and has a row among what is not planned"),
-            earlier => supersede(earlier, tally),
+            earlier => self.supersede(earlier, tally),
         }
         self.words.insert(row.source_id, Word::NotPlanned(row.class, row.reason));
         Ok(())
@@ -60,33 +64,36 @@ impl Inputs {
 
     /// Takes the ledger rows of a planned input.
     pub(super) fn came_to(&mut self, input: &PlannedInput, rows: &[LedgerRow]) {
-        if rows.iter().all(|row| row.reason == Some(Reason::Unreadable)) {
-            self.words.insert(input.source_id, Word::Unread(input.frames));
-            if let Some(sop) = &input.sop_key {
-                self.sop_keys.remove(sop);
-            }
+        if rows.is_empty() || rows.iter().any(|row| row.class == Class::Written) {
+            return;
+        }
+        self.words.insert(input.source_id, Word::Unwritten(self.unwritten.len()));
+        let mut tally = Tally::default();
+        rows.iter().for_each(|row| tally.find(row));
+        self.unwritten.push(tally);
+        if let Some(sop) = &input.sop_key {
+            self.sop_keys.remove(sop);
         }
     }
 
     /// Whether the input is planned.
     pub(super) fn plans(&self, input: &SourceId) -> bool {
-        matches!(self.words.get(input), Some(Word::Planned | Word::Unread(_)))
+        matches!(self.words.get(input), Some(Word::Planned | Word::Unwritten(_)))
     }
-}
 
-/// Takes what an input counted before out of `tally`.
-fn supersede(earlier: Option<Word>, tally: &mut Tally) {
-    let (class, reason, rows) = match earlier {
-        None | Some(Word::Planned) => return,
-        Some(Word::Unread(frames)) => (Class::Rejected, Some(Reason::Unreadable), u64::from(frames)),
-        Some(Word::NotPlanned(class, reason)) => (class, reason, 1),
-    };
-    let less = |count: &mut u64| *count = count.saturating_sub(rows);
-    less(&mut tally.found);
-    tally.classes.entry(class).and_modify(less);
-    if let Some(reason) = reason {
-        tally.reasons.entry(reason).and_modify(less);
-        tally.reasons.retain(|_, count| *count > 0);
+    /// Takes what an input counted before out of `tally`.
+    fn supersede(&mut self, earlier: Option<Word>, tally: &mut Tally) {
+        let rows = match earlier {
+            None | Some(Word::Planned) => return,
+            Some(Word::Unwritten(at)) => self.unwritten.get(at).cloned().unwrap_or_default(),
+            Some(Word::NotPlanned(class, reason)) => Tally {
+                found: 1,
+                classes: [(class, 1)].into(),
+                reasons: reason.map(|reason| (reason, 1)).into_iter().collect(),
+            },
+        };
+        tally.supersede(&rows);
+        self.superseded += &rows;
     }
 }
 
@@ -105,10 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_could_not_be_read_may_be_planned_again_and_counts_once() {
+    fn an_input_of_which_nothing_was_written_may_be_planned_again_and_counts_once() {
         let (mut inputs, mut tally) = (Inputs::default(), Tally { found: 3, ..Tally::default() });
         assert_eq!(inputs.plan(&planned(1, 2, 1), &mut tally), Ok(()));
-        let unread = [row(1, Some(Reason::Unreadable)), row(1, Some(Reason::Unreadable))];
+        let unread = [row(1, Some(Reason::Unreadable)), row(1, Some(Reason::Rescale))];
         unread.iter().for_each(|row| tally.count(row));
         inputs.came_to(&planned(1, 2, 1), &unread);
         tally.count(&row(2, Some(Reason::Unreadable)));

@@ -26,7 +26,7 @@ const SLICES: u32 = 57;
 fn archive(folder: &Path) {
     for n in 0..SLICES {
         let ct = Ct::head(96, 30.0 + f64::from(n) / 4.0, 24.0, f64::from(n) - 20.0).with_uid(n);
-        let ct = if n % 8 == 3 { Ct { slope: "0", ..ct } } else { ct };
+        let ct = if n % 8 == 3 { Ct { slope: "1e300", ..ct } } else { ct };
         ct.write(&folder.join(format!("{}/{n}.dcm", n / 10)));
     }
     fs::write(folder.join("notes.txt"), "no DICOM").expect("can be written");

@@ -24,7 +24,7 @@ const GENERATIONS: [std::ops::Range<u32>; 3] = [0..11, 11..17, 17..22];
 /// A head; one in seven without a usable rescale slope.
 fn slice(n: u32) -> Ct {
     let ct = Ct::head(64, 20.0 + f64::from(n % 5), 15.0, f64::from(n) - 10.0).with_uid(n);
-    if n % 7 == 3 { Ct { slope: "0", ..ct } } else { ct }
+    if n % 7 == 3 { Ct { slope: "1e300", ..ct } } else { ct }
 }
 
 fn file_of(n: u32) -> String {
