@@ -40,7 +40,6 @@ pub const SHARD_SHA256: &str = "dcmshard.shard_sha256";
 pub const SHARD_BYTES: &str = "dcmshard.shard_bytes";
 /// Metadata of a ledger part: how many of its rows have reason `unreadable`, decimal; absent for none.
 pub const UNREADABLE: &str = "dcmshard.unreadable";
-
 /// Metadata of a ledger part: SHA-256 of the last bytes of its shard, at most
 /// [`presence::TAIL_BYTES`].
 pub const SHARD_TAIL_SHA256: &str = "dcmshard.shard_tail_sha256";
@@ -235,7 +234,9 @@ pub(crate) enum Standing {
 /// [`Error::OutputIo`].
 pub(crate) fn standing(folder: &OutputFolder, id: &ShardId) -> Result<Standing, Error> {
     let name = id.ledger_name();
-    let Some(ledger) = read_ledger(folder, id)? else {
+    // Where there is none, a twin may be publishing it at this moment: nothing is set aside then.
+    let Some(file) = folder.find(&name)? else { return Ok(Standing::Missing(BTreeMap::new())) };
+    let Some(ledger) = StoredLedger::read(file, id) else {
         if folder.set_aside(&name)? {
             tracing::warn!("{name} does not belong to the plan; it is set aside and made again");
         }
@@ -263,10 +264,8 @@ pub(crate) fn standing(folder: &OutputFolder, id: &ShardId) -> Result<Standing, 
 pub(crate) fn look(folder: &OutputFolder, id: &ShardId) -> Result<Result<(ShardRecord, Tally), String>, Error> {
     let (data, part) = (id.data_name(), id.ledger_name());
     let Some(shard) = folder.find(&data)? else { return Ok(Err(format!("{data} is missing"))) };
-    if folder.find(&part)?.is_none() {
-        return Ok(Err(format!("{part} is missing")));
-    }
-    Ok(match read_ledger(folder, id)? {
+    let Some(ledger) = folder.find(&part)? else { return Ok(Err(format!("{part} is missing"))) };
+    Ok(match StoredLedger::read(ledger, id) {
         None => Err(format!("{part} is damaged, or does not belong to the plan")),
         Some(ledger) if ledger.tells_of(&shard) => Ok(ledger.said(id)),
         Some(_) => Err(format!("{data} is damaged: it is not what its ledger part says")),
@@ -287,6 +286,21 @@ pub(super) struct StoredLedger {
 }
 
 impl StoredLedger {
+    /// `None` where it is not this shard's.
+    fn read(file: Stored, id: &ShardId) -> Option<StoredLedger> {
+        let bytes = file.bytes().ok()?;
+        let sha256 = publish::hash(&mut &bytes[..]).ok()?.sha256;
+        let metadata = presence::footer_metadata(bytes)?;
+        let tally = Tally { found: id.slices, ..presence::read_tally(metadata.get(TALLY)?)? };
+        let written: u64 = metadata.get(ROWS)?.parse().ok()?;
+        let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == written;
+        let shard_bytes = metadata.get(SHARD_BYTES)?.parse().ok()?;
+        let shard = Published { sha256: metadata.get(SHARD_SHA256)?.clone(), bytes: shard_bytes };
+        let shard_tail_sha256 = metadata.get(SHARD_TAIL_SHA256)?.clone();
+        let rows_digest = metadata.get(ROWS_DIGEST)?.parse().ok()?;
+        fits.then_some(StoredLedger { file, tally, sha256, shard, shard_tail_sha256, rows_digest })
+    }
+
     /// What it says of a shard that is there.
     fn said(self, id: &ShardId) -> (ShardRecord, Tally) {
         (record(id, (self.tally.of(Class::Written), self.rows_digest), self.shard, self.sha256), self.tally)
@@ -314,21 +328,7 @@ impl StoredLedger {
 
 /// The ledger part; `None` where there is none, or one that is not this shard's.
 pub(super) fn read_ledger(folder: &OutputFolder, id: &ShardId) -> Result<Option<StoredLedger>, Error> {
-    let Some(file) = folder.find(&id.ledger_name())? else { return Ok(None) };
-    let read = || -> Option<StoredLedger> {
-        let bytes = file.bytes().ok()?;
-        let sha256 = publish::hash(&mut &bytes[..]).ok()?.sha256;
-        let metadata = presence::footer_metadata(bytes)?;
-        let tally = Tally { found: id.slices, ..presence::read_tally(metadata.get(TALLY)?)? };
-        let written: u64 = metadata.get(ROWS)?.parse().ok()?;
-        let fits = agrees(&metadata, id) && tally.check().is_ok() && tally.of(Class::Written) == written;
-        let shard =
-            Published { sha256: metadata.get(SHARD_SHA256)?.clone(), bytes: metadata.get(SHARD_BYTES)?.parse().ok()? };
-        let (shard_tail_sha256, rows_digest) =
-            (metadata.get(SHARD_TAIL_SHA256)?.clone(), metadata.get(ROWS_DIGEST)?.parse().ok()?);
-        fits.then_some(StoredLedger { file: file.clone(), tally, sha256, shard, shard_tail_sha256, rows_digest })
-    };
-    Ok(read())
+    Ok(folder.find(&id.ledger_name())?.and_then(|file| StoredLedger::read(file, id)))
 }
 
 fn agrees(metadata: &BTreeMap<String, String>, id: &ShardId) -> bool {

@@ -40,7 +40,7 @@ impl Job {
                 ct.write(&source.join("copy.dcm"));
             }
         }
-        Ct { slope: "1e300", ..Ct::empty(32, 32) }.with_uid(999).write(&source.join("rejected.dcm"));
+        Ct { slope: "-1e300", ..Ct::empty(32, 32) }.with_uid(999).write(&source.join("rejected.dcm"));
         fs::write(source.join("notes.txt"), "no DICOM").expect("can be written");
         let key_path = folder.path().join("key");
         fs::write(&key_path, key().bytes()).expect("can be written");

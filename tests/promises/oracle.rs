@@ -47,7 +47,7 @@ impl Job {
             let ct = Ct::head(size, half * 0.8, half * 0.6, f64::from(n % 30)).with_uid(n);
             ct.write(&source.join(format!("{}/{n}.dcm", n % 3)));
         }
-        Ct { slope: "1e300", ..Ct::empty(size, size) }.with_uid(1 << 20).write(&source.join("rejected.dcm"));
+        Ct { slope: "-1e300", ..Ct::empty(size, size) }.with_uid(1 << 20).write(&source.join("rejected.dcm"));
         fs::write(source.join("notes.txt"), "no DICOM").expect("can be written");
         let key_path = folder.path().join("key");
         fs::write(&key_path, key().bytes()).expect("can be written");

@@ -42,7 +42,7 @@ impl Job {
                 ct.write(&source.join("copy.dcm"));
             }
         }
-        Ct { slope: "1e300", ..Ct::empty(32, 32) }.with_uid(9).write(&source.join("rejected.dcm"));
+        Ct { slope: "-1e300", ..Ct::empty(32, 32) }.with_uid(9).write(&source.join("rejected.dcm"));
         std::fs::write(source.join("notes.txt"), "no DICOM").expect("can be written");
         let key_path = folder.path().join("key");
         std::fs::write(&key_path, key().bytes()).expect("can be written");

@@ -21,7 +21,7 @@ struct Place {
 /// Slices that each generation brings.
 const GENERATIONS: [std::ops::Range<u32>; 3] = [0..11, 11..17, 17..22];
 
-/// A head; one in seven without a usable rescale slope.
+/// A head; one in seven above what 16 bits hold.
 fn slice(n: u32) -> Ct {
     let ct = Ct::head(64, 20.0 + f64::from(n % 5), 15.0, f64::from(n) - 10.0).with_uid(n);
     if n % 7 == 3 { Ct { slope: "1e300", ..ct } } else { ct }
@@ -336,7 +336,7 @@ fn a_row_that_is_not_what_its_source_gives_is_named_by_shard_source_id_frame_and
     assert!(other.starts_with("data/g000001/part-"), "{other}");
     assert!(other.contains(" frame 0: made again, it differs in image, content_id"), "{other}");
     assert!(other.ends_with("the file is as it was written"), "{other}");
-    assert!(line(&id(10)).ends_with("is rescale, made again it is a row"), "{found}");
+    assert!(line(&id(10)).ends_with("is hu_range, made again it is a row"), "{found}");
     assert!(!found.contains("im8") && !found.contains("TEST"), "{found}");
     // The shard is whole: nothing of it is to be made again.
     assert!(!place.verify_source(&place.word("src"), &["--set-aside"]).1.contains("set aside: "));
