@@ -7,6 +7,7 @@ pub mod affine;
 pub mod contour;
 pub mod crop;
 pub mod ellipse;
+pub mod intercept;
 pub mod label;
 mod lookup;
 pub mod mask;

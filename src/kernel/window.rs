@@ -2,18 +2,50 @@
 
 use ndarray::{Array2, ArrayView2, Zip};
 
-/// HU clipped to `[low, high]`, as offsets from `low` rounded up; (row, column).
+/// HU clipped to `[low, high]`, as offsets from `low` rounded up.
 ///
 /// Rounded up so that above 0 means above `low` where an odd width puts `low` between two integers:
 /// with `low` = -0.5, HU 0 is 1. The largest value is `high - low` rounded up; offsets above 65535
-/// are 65535. Written over `spare` where that has the size of `hu`, whatever it holds.
+/// are 65535.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guide {
+    least: i16,
+    most: i16,
+    /// The low 16 bits of what is taken away.
+    base: u16,
+}
+
+impl Guide {
+    /// The guide of a window in HU; `low` is at most `high`.
+    pub fn new(low: f64, high: f64) -> Guide {
+        // For an integer HU, ceil(HU - low) is HU - floor(low).
+        let base = low.floor().clamp(-1e9, 1e9) as i32; // so that no difference overflows
+        let top = (high - low).ceil().clamp(0.0, f64::from(u16::MAX)) as i32;
+        let in_16_bits = |hu: i32| hu.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        let (least, most) = (in_16_bits(base), in_16_bits(base + top));
+        // Where all HU lie on one side, they all become 0, or `top`.
+        let base = base.clamp(i32::from(i16::MIN) - top, i16::MAX.into());
+        Guide { least, most, base: base as u16 }
+    }
+
+    /// The offset of an HU.
+    #[inline(always)]
+    pub fn of(&self, hu: i16) -> u16 {
+        (hu.max(self.least).min(self.most) as u16).wrapping_sub(self.base)
+    }
+}
+
+/// The [`Guide`] of an image; (row, column). Written over `spare` where that has the size of `hu`,
+/// whatever it holds.
 pub fn guide(hu: ArrayView2<'_, i16>, low: f64, high: f64, spare: Array2<u16>) -> Array2<u16> {
-    // For an integer HU, ceil(HU - low) is HU - floor(low).
-    let base = low.floor().clamp(-1e9, 1e9) as i32; // so that no difference overflows
-    let top = (high - low).ceil().clamp(0.0, f64::from(u16::MAX)) as i32;
-    let mut guide = if spare.dim() == hu.dim() { spare } else { Array2::zeros(hu.dim()) };
-    Zip::from(&mut guide).and(hu).for_each(|guide, &hu| *guide = i32::from(hu).wrapping_sub(base).clamp(0, top) as u16);
+    let (of, mut guide) = (Guide::new(low, high), sized(spare, hu.dim()));
+    Zip::from(&mut guide).and(hu).for_each(|guide, &hu| *guide = of.of(hu));
     guide
+}
+
+/// `spare` where it has this size and its pixels are in order, else a new image.
+pub(super) fn sized(spare: Array2<u16>, dim: (usize, usize)) -> Array2<u16> {
+    if spare.dim() == dim && spare.is_standard_layout() { spare } else { Array2::zeros(dim) }
 }
 
 /// `floor((HU - low) * 255 / (high - low) + 0.5)`, clamped to 0..=255, for every HU there is: a
@@ -99,6 +131,16 @@ mod tests {
             let got = guide(array![[hu]].view(), low, high)[(0, 0)];
             prop_assert_eq!(got, want);
             prop_assert_eq!(got > 0, f64::from(hu) > low);
+        }
+
+        #[test]
+        fn guide_of_any_window_is_the_offset_in_32_bits(
+            low in prop_oneof![-200_000.0..200_000.0, -1e300..1e300], width in prop_oneof![0.0..200_000.0, 0.0..1e300],
+            hu in any::<i16>(),
+        ) {
+            let base = f64::floor(low).clamp(-1e9, 1e9) as i32;
+            let top = f64::ceil((low + width) - low).clamp(0.0, 65535.0) as i32;
+            prop_assert_eq!(i32::from(Guide::new(low, low + width).of(hu)), (i32::from(hu) - base).clamp(0, top));
         }
     }
 }
