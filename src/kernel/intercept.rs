@@ -3,6 +3,7 @@
 
 use ndarray::{Array2, Array3};
 
+use super::dispatch::dispatched;
 use super::rescale::{LOWEST_HU, Rescale, Stored, above_range};
 use super::window::{Guide, sized};
 use crate::reason::{Fault, Reason};
@@ -80,8 +81,8 @@ impl AddIntercept {
         for (pixels, offsets) in hu.chunks_mut(CHUNK).zip(offsets.as_slice_mut().unwrap_or_default().chunks_mut(CHUNK))
         {
             let found = match self.padding {
-                Some(padding) => self.chunk::<true>(padding, pixels, guide, offsets),
-                None => self.chunk::<false>((0, 0), pixels, guide, offsets),
+                Some(padding) => chunk_with_padding(self, padding, pixels, guide, offsets),
+                None => chunk(self, pixels, guide, offsets),
             };
             tally.padding += usize::from(found.padding);
             tally.below += usize::from(found.below);
@@ -96,8 +97,9 @@ impl AddIntercept {
         Ok((hu, offsets, tally))
     }
 
+    /// Some pixels and their offsets in the guide.
     #[inline(always)]
-    fn chunk<const PADDED: bool>(
+    fn plain<const PADDED: bool>(
         &self,
         (first, last): (i16, i16),
         pixels: &mut [i16],
@@ -122,7 +124,19 @@ impl AddIntercept {
     }
 }
 
-/// What [`AddIntercept::chunk`] finds.
+dispatched! {
+    /// Pixels of an image with padding.
+    fn chunk_with_padding(add: &AddIntercept, padding: (i16, i16), pixels: &mut [i16], guide: &Guide, offsets: &mut [u16]) -> Found
+        = AddIntercept::plain::<true>
+}
+dispatched! {
+    /// Pixels of an image without padding.
+    fn chunk(add: &AddIntercept, pixels: &mut [i16], guide: &Guide, offsets: &mut [u16]) -> Found
+        = |add: &AddIntercept, pixels, guide, offsets| add.plain::<false>((0, 0), pixels, guide, offsets)
+}
+
+/// What [`AddIntercept::plain`] finds.
+#[derive(Debug, PartialEq)]
 struct Found {
     padding: u16,
     below: u16,
@@ -238,6 +252,25 @@ mod tests {
             let padding = if clears { Padding::Cleared } else { Padding::Kept };
             agrees(&unsigned, &rescale, padding)?;
             agrees(&signed, &rescale, padding)?;
+        }
+
+        #[test]
+        fn wide_and_plain_code_give_the_same_bits(pixels in vec(any::<i16>(), 1..200), first in any::<i16>(), more in 0i16..3000) {
+            let add = AddIntercept::of::<u16>(&rescale(-1024.0, None), Padding::Cleared).expect("16 bits");
+            let padding = (first, first.saturating_add(more));
+            let guide = Guide::new(0.0, 80.0);
+            let run = |chunk: &dyn Fn(&mut [i16], &mut [u16]) -> Found| {
+                let (mut hu, mut offsets) = (pixels.clone(), vec![0; pixels.len()]);
+                (chunk(&mut hu, &mut offsets), hu, offsets)
+            };
+            prop_assert_eq!(
+                run(&|hu, offsets| chunk_with_padding(&add, padding, hu, &guide, offsets)),
+                run(&|hu, offsets| add.plain::<true>(padding, hu, &guide, offsets))
+            );
+            prop_assert_eq!(
+                run(&|hu, offsets| chunk(&add, hu, &guide, offsets)),
+                run(&|hu, offsets| add.plain::<false>((0, 0), hu, &guide, offsets))
+            );
         }
 
         #[test]
