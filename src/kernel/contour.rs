@@ -33,10 +33,14 @@ impl Contour {
     ///
     /// It runs through pixel centres, so that one pixel and a line have none.
     pub fn area(&self) -> f64 {
-        let next = self.points.iter().cycle().skip(1);
-        let cross =
-            |a: &Point, b: &Point| i64::from(a.column) * i64::from(b.row) - i64::from(a.row) * i64::from(b.column);
-        let twice: i64 = self.points.iter().zip(next).map(|(a, b)| cross(a, b)).sum();
+        // Of 32-bit coordinates no product overflows, nor any sum of as many as there are pixels.
+        let cross = |a: &Point, b: &Point| {
+            let product = |a: i32, b: i32| i64::from(a).wrapping_mul(i64::from(b));
+            product(a.column, b.row).wrapping_sub(product(a.row, b.column))
+        };
+        let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else { return 0.0 };
+        let sides = self.points.iter().zip(&self.points[1..]);
+        let twice = sides.fold(cross(last, first), |sum, (a, b)| sum.wrapping_add(cross(a, b)));
         twice.unsigned_abs() as f64 / 2.0
     }
 }
@@ -59,7 +63,7 @@ pub fn external(mask: &Mask, keep: Keep) -> Vec<Contour> {
 /// `None` where no pixel is set.
 pub fn largest_external(mask: &Mask, keep: Keep) -> Option<Contour> {
     let (mut best, mut best_area) = (None, 0.0);
-    let mut contour = Contour::default();
+    let mut contour = Contour { points: Vec::with_capacity(USUAL_POINTS) };
     // How many of the contour's points are kept: the one after them is written over. That way no
     // branch depends on whether a border turns, which no processor can foresee.
     let mut kept = 0;
@@ -84,6 +88,9 @@ pub fn largest_external(mask: &Mask, keep: Keep) -> Option<Contour> {
     best
 }
 
+/// More points than the outline of a head has in most slices.
+const USUAL_POINTS: usize = 2048;
+
 /// What a walk along the borders meets.
 pub(super) enum Step {
     /// A pixel of the border; `turns` where the border does not go straight on.
@@ -105,21 +112,13 @@ pub(super) fn trace(mask: &Mask, mut step: impl FnMut(Step)) -> Mask {
     let (rows, columns) = mask.dim();
     let mut walk = Walk::over(mask);
     let mut filled = Mask::empty(rows, columns);
-    for row in 0..rows {
-        // All ones where the pixel before the word is inside.
-        let mut inside = 0u64;
-        for (word, (fill, &set)) in filled.row_mut(row).iter_mut().zip(mask.row(row)).enumerate() {
-            loop {
-                let edges = walk.edges[(row + 1) * walk.stride + 1 + word];
-                *fill = inside ^ parity(edges);
-                // A new border has its edges in this row from here on: the words before stand.
-                let new = set & !*fill;
-                if new == 0 {
-                    break;
-                }
-                walk.border(row, 64 * word + new.trailing_zeros() as usize, &mut step);
-            }
-            inside = 0u64.wrapping_sub(*fill >> 63);
+    let is_used = |row: &usize| mask.row(*row).iter().any(|&word| word != 0);
+    let (Some(top), Some(bottom)) = ((0..rows).find(is_used), (0..rows).rfind(is_used)) else { return filled };
+    for row in top..=bottom {
+        while walk.fill_row(row, mask.row(row), filled.row_mut(row)) {
+            let mut new = mask.row(row).iter().zip(filled.row(row)).map(|(set, filled)| set & !filled).enumerate();
+            let Some((word, bits)) = new.find(|(_, bits)| *bits != 0) else { break };
+            walk.border(row, 64 * word + bits.trailing_zeros() as usize, &mut step);
         }
     }
     filled
@@ -205,6 +204,20 @@ impl Walk {
         Walk { stride, bytes, edges: vec![0; (rows + 2) * stride], moves }
     }
 
+    /// Fills one row from its edges: a pixel is inside where the edges up to it are odd in number. Says
+    /// whether a pixel that is set is not.
+    fn fill_row(&self, row: usize, set: &[u64], fill: &mut [u64]) -> bool {
+        let edges = &self.edges[(row + 1) * self.stride + 1..];
+        // All ones where the pixel before the word is inside.
+        let (mut inside, mut outside) = (0u64, 0);
+        for ((fill, &set), &edges) in fill.iter_mut().zip(set).zip(edges) {
+            *fill = inside ^ parity(edges);
+            outside |= set & !*fill;
+            inside = 0u64.wrapping_sub(*fill >> 63);
+        }
+        outside != 0
+    }
+
     /// The nine pixels around the one at bit `place`, in raster order.
     #[inline(always)]
     fn square(&self, place: usize) -> usize {
@@ -226,6 +239,8 @@ impl Walk {
     }
 
     /// Walks the outer border whose first pixel in raster order is (row, column).
+    // Apart from the rows' loop, which it would rob of its registers.
+    #[inline(never)]
     fn border(&mut self, row: usize, column: usize, step: &mut impl FnMut(Step)) {
         let mut at = Point { row: row as i32, column: column as i32 };
         let start = 64 * ((row + 1) * self.stride + 1) + column;
