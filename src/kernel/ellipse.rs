@@ -208,10 +208,10 @@ impl Sines {
     /// Adds f G sin (k + 1)p to `sums` and goes on to k + 1.
     #[inline(always)]
     fn add_next(&mut self, sums: &mut [f64; LANES]) {
-        for i in 0..LANES {
+        for (i, sum) in sums.iter_mut().enumerate() {
             // sin((k + 1) p) = 2 cos p sin kp - sin((k - 1) p)
             let next = self.twice_cos[i] * self.now[i] - self.before[i];
-            sums[i] += self.weight[i] * next;
+            *sum += self.weight[i] * next;
             (self.before[i], self.now[i]) = (self.now[i], next);
         }
     }
