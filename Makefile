@@ -3,8 +3,8 @@
 #   make demo    build, draw an archive, convert it, read it back
 #   make test    every test; makes a private Python environment in .venv
 #
-# Also: faults, kills, fuzz, lint, schemas, table, pictures, bench-decode, clean-demo. Nothing is installed outside
-# this folder and cargo's.
+# Also: faults, kills, fuzz, lint, schemas, table, pictures, bench, bench-decode, clean-demo. Nothing is
+# installed outside this folder and cargo's.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -20,7 +20,7 @@ STORED_VALUES := "$(TARGET)/release/examples/stored_values"
 # never the scripts of .venv/bin: their first lines do not survive a path with a space
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: help build demo test faults kills lint schemas table pictures bench-decode clean-demo fuzz fuzz-build
+.PHONY: help build demo test faults kills lint schemas table pictures bench bench-decode clean-demo fuzz fuzz-build
 
 help:
 	@awk '!/^#/ {exit} {sub(/^# ?/, ""); print}' Makefile
@@ -116,6 +116,10 @@ pictures: build .venv/test.stamp
 	@$(VENV_PYTHON) docs/before_and_after.py demo/pictures/archive demo/pictures/shards docs/before-after.png
 
 # --- benches
+
+# CPU time of every kernel and stage, one thread
+bench:
+	@$(CARGO) bench --profile release --locked --quiet --bench kernels
 
 # one process at a time, and of that one thread; arguments: ONLY="jpeg-ls .4.90"
 bench-decode: build .venv/test.stamp

@@ -33,10 +33,14 @@ impl Contour {
     ///
     /// It runs through pixel centres, so that one pixel and a line have none.
     pub fn area(&self) -> f64 {
-        let next = self.points.iter().cycle().skip(1);
-        let cross =
-            |a: &Point, b: &Point| i64::from(a.column) * i64::from(b.row) - i64::from(a.row) * i64::from(b.column);
-        let twice: i64 = self.points.iter().zip(next).map(|(a, b)| cross(a, b)).sum();
+        // Of 32-bit coordinates no product overflows, nor any sum of as many as there are pixels.
+        let cross = |a: &Point, b: &Point| {
+            let product = |a: i32, b: i32| i64::from(a).wrapping_mul(i64::from(b));
+            product(a.column, b.row).wrapping_sub(product(a.row, b.column))
+        };
+        let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else { return 0.0 };
+        let sides = self.points.iter().zip(&self.points[1..]);
+        let twice = sides.fold(cross(last, first), |sum, (a, b)| sum.wrapping_add(cross(a, b)));
         twice.unsigned_abs() as f64 / 2.0
     }
 }
@@ -59,11 +63,18 @@ pub fn external(mask: &Mask, keep: Keep) -> Vec<Contour> {
 /// `None` where no pixel is set.
 pub fn largest_external(mask: &Mask, keep: Keep) -> Option<Contour> {
     let (mut best, mut best_area) = (None, 0.0);
-    let mut contour = Contour::default();
+    let mut contour = Contour { points: Vec::with_capacity(USUAL_POINTS) };
+    // How many of the contour's points are kept: the one after them is written over. That way no
+    // branch depends on whether a border turns, which no processor can foresee.
+    let mut kept = 0;
     trace(mask, |step| match step {
-        Step::Pixel { at, turns } if turns || keep == Keep::All => contour.points.push(at),
-        Step::Pixel { .. } => (),
+        Step::Pixel { at, turns } => {
+            contour.points.truncate(kept);
+            contour.points.push(at);
+            kept += usize::from(turns | (keep == Keep::All));
+        }
         Step::Closed => {
+            contour.points.truncate(kept);
             let area = contour.area();
             if best.is_none() || area >= best_area {
                 // The points of the one that is beaten serve the next.
@@ -71,10 +82,14 @@ pub fn largest_external(mask: &Mask, keep: Keep) -> Option<Contour> {
                 (contour, best_area) = (beaten, area);
             }
             contour.points.clear();
+            kept = 0;
         }
     });
     best
 }
+
+/// More points than the outline of a head has in most slices.
+const USUAL_POINTS: usize = 2048;
 
 /// What a walk along the borders meets.
 pub(super) enum Step {
@@ -97,16 +112,25 @@ pub(super) fn trace(mask: &Mask, mut step: impl FnMut(Step)) -> Mask {
     let (rows, columns) = mask.dim();
     let mut walk = Walk::over(mask);
     let mut filled = Mask::empty(rows, columns);
-    for row in 0..rows {
-        let fill = filled.row_mut(row);
-        loop {
-            walk.fill_row(row, fill);
-            let mut new = mask.row(row).iter().zip(&*fill).map(|(set, filled)| set & !filled).enumerate();
+    let is_used = |row: &usize| mask.row(*row).iter().any(|&word| word != 0);
+    let (Some(top), Some(bottom)) = ((0..rows).find(is_used), (0..rows).rfind(is_used)) else { return filled };
+    for row in top..=bottom {
+        while walk.fill_row(row, mask.row(row), filled.row_mut(row)) {
+            let mut new = mask.row(row).iter().zip(filled.row(row)).map(|(set, filled)| set & !filled).enumerate();
             let Some((word, bits)) = new.find(|(_, bits)| *bits != 0) else { break };
             walk.border(row, 64 * word + bits.trailing_zeros() as usize, &mut step);
         }
     }
     filled
+}
+
+/// Bit i of the result is set where bits 0 to i are odd in number.
+#[inline(always)]
+fn parity(bits: u64) -> u64 {
+    if bits == 0 {
+        return 0;
+    }
+    [1, 2, 4, 8, 16, 32].iter().fold(bits, |word, by| word ^ word << by)
 }
 
 /// Directions as OpenCV numbers them: 0 to the right, then counter-clockwise on the screen.
@@ -132,14 +156,35 @@ const NEIGHBOURS: [u8; 512] = {
     table
 };
 
+/// The next step of a walk, by 3x3 neighbourhood (nine bits in raster order) and, from bit 9 on, the
+/// direction back to where the walk came from. Bits 0 to 2: the direction to go; bit 3: whether the
+/// pixel to the left is clear and outside; bit 4: whether the one to the right is.
+static STEPS: [u8; 4096] = {
+    let mut table = [0; 4096];
+    let mut index = 0;
+    while index < 4096 {
+        let (neighbours, first) = (NEIGHBOURS[index % 512], index as u32 / 512 + 1);
+        // Looked at counter-clockwise from the one after `back`; clear ones on the way lie outside.
+        let looked_at = neighbours.rotate_right(first).trailing_zeros();
+        let left = ((LEFT + 8 - first) % 8 < looked_at) as u8;
+        let right = ((RIGHT + 8 - first) % 8 < looked_at) as u8;
+        table[index] = ((first + looked_at) % 8) as u8 | left << 3 | right << 4;
+        index += 1;
+    }
+    table
+};
+
 /// The mask with a margin of clear pixels, and the vertical edges of the borders walked so far.
 struct Walk {
     /// Words per row: one more to the left and one to the right.
     stride: usize,
-    bits: Vec<u64>,
+    /// The bits as bytes, in which any three neighbours lie in a pair.
+    bytes: Vec<u8>,
     /// Bit (row, column) is set where, going right along the row, the filled components begin or
     /// end.
     edges: Vec<u64>,
+    /// Pixels from a pixel to its neighbour in each direction, modulo 2^64.
+    moves: [usize; 8],
 }
 
 impl Walk {
@@ -147,81 +192,85 @@ impl Walk {
         let (rows, columns) = mask.dim();
         let words = columns.div_ceil(64);
         let stride = words + 2;
-        let mut bits = vec![0; (rows + 2) * stride];
-        for row in 0..rows {
-            bits[(row + 1) * stride + 1..][..words].copy_from_slice(mask.row(row));
+        let mut bytes = vec![0; 8 * (rows + 2) * stride];
+        for (row, line) in bytes.chunks_exact_mut(8 * stride).skip(1).take(rows).enumerate() {
+            let (eights, _) = line.as_chunks_mut::<8>();
+            for (eight, word) in eights.iter_mut().skip(1).zip(mask.row(row)) {
+                *eight = word.to_le_bytes();
+            }
         }
-        Walk { stride, edges: vec![0; bits.len()], bits }
+        let moves =
+            DIRECTIONS.map(|(rows, columns)| (rows as isize * 64 * stride as isize + columns as isize) as usize);
+        Walk { stride, bytes, edges: vec![0; (rows + 2) * stride], moves }
     }
 
-    /// Fills one row from its edges: a pixel is inside where the edges up to it are odd in number.
-    fn fill_row(&self, row: usize, fill: &mut [u64]) {
+    /// Fills one row from its edges: a pixel is inside where the edges up to it are odd in number. Says
+    /// whether a pixel that is set is not.
+    fn fill_row(&self, row: usize, set: &[u64], fill: &mut [u64]) -> bool {
         let edges = &self.edges[(row + 1) * self.stride + 1..];
-        let mut inside = 0;
-        for (fill, &edges) in fill.iter_mut().zip(edges) {
-            let parity = [1, 2, 4, 8, 16, 32].iter().fold(edges, |word, by| word ^ word << by);
-            *fill = parity ^ inside;
+        // All ones where the pixel before the word is inside.
+        let (mut inside, mut outside) = (0u64, 0);
+        for ((fill, &set), &edges) in fill.iter_mut().zip(set).zip(edges) {
+            *fill = inside ^ parity(edges);
+            outside |= set & !*fill;
             inside = 0u64.wrapping_sub(*fill >> 63);
         }
+        outside != 0
     }
 
-    /// The eight neighbours of a pixel.
-    fn neighbours(&self, at: Point) -> u8 {
-        // The first of the three bits; the margin keeps it above 0.
-        let bit = (at.column + 63) as usize;
-        let (word, shift) = (bit / 64, bit % 64);
-        let three = |row: usize| {
-            let start = row * self.stride + word;
-            (self.bits[start] >> shift | self.bits[start + 1] << 1 << (63 - shift)) as usize & 7
+    /// The nine pixels around the one at bit `place`, in raster order.
+    #[inline(always)]
+    fn square(&self, place: usize) -> usize {
+        // The margin keeps all of them inside.
+        let three = |first: usize| match self.bytes.get(first / 8..first / 8 + 2) {
+            Some(&[low, high]) => usize::from(u16::from_le_bytes([low, high]) >> (first % 8)) & 7,
+            _ => 0,
         };
-        let row = at.row as usize;
-        NEIGHBOURS[three(row) | three(row + 1) << 3 | three(row + 2) << 6]
+        let (row, here) = (64 * self.stride, place.wrapping_sub(1));
+        three(here.wrapping_sub(row)) | three(here) << 3 | three(here.wrapping_add(row)) << 6
     }
 
-    fn toggle(&mut self, at: Point, columns_further: usize) {
-        let bit = at.column as usize + 64 + columns_further;
-        self.edges[(at.row as usize + 1) * self.stride + bit / 64] ^= 1 << (bit % 64);
+    /// Adds an edge at bit `place` where `is_edge`.
+    #[inline(always)]
+    fn toggle(&mut self, place: usize, is_edge: bool) {
+        if let Some(word) = self.edges.get_mut(place / 64) {
+            *word ^= u64::from(is_edge) << (place % 64);
+        }
     }
 
     /// Walks the outer border whose first pixel in raster order is (row, column).
+    // Apart from the rows' loop, which it would rob of its registers.
+    #[inline(never)]
     fn border(&mut self, row: usize, column: usize, step: &mut impl FnMut(Step)) {
-        let start = Point { row: row as i32, column: column as i32 };
-        let neighbours = self.neighbours(start);
+        let mut at = Point { row: row as i32, column: column as i32 };
+        let start = 64 * ((row + 1) * self.stride + 1) + column;
+        let neighbours = NEIGHBOURS[self.square(start)];
         if neighbours == 0 {
-            self.toggle(start, 0);
-            self.toggle(start, 1);
-            step(Step::Pixel { at: start, turns: true });
+            self.toggle(start, true);
+            self.toggle(start + 1, true);
+            step(Step::Pixel { at, turns: true });
             return step(Step::Closed);
         }
         // The walk ends by coming from the first neighbour clockwise of the left one. None lies
         // to the left or above: to the right, or below.
         let last = (1..8).map(|turn| (LEFT + 8 - turn) % 8).find(|d| neighbours >> d & 1 == 1).unwrap_or(RIGHT);
-        let end = moved(start, last);
-        let (mut at, mut back, mut straight) = (start, last, (last + 4) % 8);
+        let end = start.wrapping_add(self.moves[last as usize]);
+        let (mut place, mut back, mut straight) = (start, last as usize, (last as usize + 4) % 8);
         loop {
-            let first = back + 1;
-            let looked_at = self.neighbours(at).rotate_right(first).trailing_zeros();
-            let out = (first + looked_at) % 8;
-            // Clear neighbours that were looked at lie outside.
-            if (LEFT + 8 - first) % 8 < looked_at {
-                self.toggle(at, 0);
-            }
-            if (RIGHT + 8 - first) % 8 < looked_at {
-                self.toggle(at, 1);
-            }
+            let found = usize::from(STEPS[self.square(place) | back << 9]);
+            let out = found % 8;
+            self.toggle(place, found & 8 != 0);
+            self.toggle(place + 1, found & 16 != 0);
             step(Step::Pixel { at, turns: out != straight });
-            let next = moved(at, out);
-            if next == start && at == end {
+            let next = place.wrapping_add(self.moves[out]);
+            if next == start && place == end {
                 return step(Step::Closed);
             }
-            (at, back, straight) = (next, (out + 4) % 8, out);
+            let (rows, columns) = DIRECTIONS[out];
+            at = Point { row: at.row.wrapping_add(rows), column: at.column.wrapping_add(columns) };
+            (place, back, straight) = (next, (out + 4) % 8, out);
         }
     }
-}
-
-fn moved(at: Point, direction: u32) -> Point {
-    let (rows, columns) = DIRECTIONS[direction as usize];
-    Point { row: at.row + rows, column: at.column + columns }
 }
 
 #[cfg(test)]

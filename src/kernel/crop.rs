@@ -1,8 +1,9 @@
 //! Placing a part of an image in the middle of a square.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, s};
 
 use super::affine::Affine;
 use super::mask::{Mask, Rectangle};
@@ -114,33 +115,42 @@ impl Cover {
 /// `image` with `background` wherever the mask is not set; both cut to `from`. (row, column)
 pub fn masked(image: ArrayView2<'_, i16>, mask: Option<&Mask>, from: Rectangle, background: i16) -> Array2<i16> {
     let mut result = Array2::from_elem((from.height(), from.width()), background);
-    paste(image, mask, from, result.view_mut(), |pixel| pixel);
+    paste(image, mask, from, result.view_mut(), |pixels, places| places.copy_from_slice(pixels));
     result
 }
 
-/// Writes `convert(pixel)` of the pixels of `image` in `from` to `square`, which has the size of
-/// `from`; pixels that are not in the mask are left as they are. (row, column)
-pub fn paste<T>(
+/// Has `convert` turn runs of pixels of `image` in `from` into as many of `square`, which has the size
+/// of `from`; pixels that are not in the mask are left as they are. (row, column)
+pub fn paste<T: Copy>(
     image: ArrayView2<'_, i16>,
     mask: Option<&Mask>,
     from: Rectangle,
     mut square: ArrayViewMut2<'_, T>,
-    convert: impl Fn(i16) -> T,
+    convert: impl Fn(&[i16], &mut [T]),
 ) {
     let image = image.slice_move(s![from.top..from.bottom, from.left..from.right]);
     for ((row, source), mut line) in (from.top..).zip(image.outer_iter()).zip(square.outer_iter_mut()) {
-        let mut copy = |run: Range<usize>| {
-            let (source, mut line) = (source.slice(s![run.clone()]), line.slice_mut(s![run]));
-            line.zip_mut_with(&source, |pixel, &source| *pixel = convert(source));
+        let source = match source.as_slice() {
+            Some(source) => Cow::Borrowed(source),
+            None => Cow::Owned(source.to_vec()),
         };
-        match mask {
+        let fill = |line: &mut [T]| match mask {
             Some(mask) => for_each_run(mask.row(row), |run| {
                 let (start, end) = (run.start.max(from.left), run.end.min(from.right));
                 if start < end {
-                    copy(start - from.left..end - from.left);
+                    let run = start - from.left..end - from.left;
+                    convert(&source[run.clone()], &mut line[run]);
                 }
             }),
-            None => copy(0..from.width()),
+            None => convert(&source, line),
+        };
+        match line.as_slice_mut() {
+            Some(line) => fill(line),
+            None => {
+                let mut copy = line.to_vec();
+                fill(&mut copy);
+                line.assign(&ArrayView1::from(&copy));
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Fitting an ellipse to a contour, and how far its angle can be trusted.
 
 use super::contour::Point;
+use super::dispatch::dispatched;
 
 /// An ellipse in the image plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,17 +47,36 @@ pub fn fit(points: &[Point]) -> Option<Ellipse> {
 /// OpenCV's `fitEllipseNoDirect`; points that determine no conic are moved to the corners of a
 /// square in turn, by `shake`.
 fn fit_two_pass(points: &[[f64; 2]], shake: f64) -> Option<Ellipse> {
-    let form = |&[x, y]: &[f64; 2]| [x * x, y * y, x * y, x, y];
-    let conic = least_squares(points.iter().map(form)).or_else(|| {
+    let conic = solve_normal(sums_of_conic(points)).or_else(|| {
         let by = |bit: usize| if bit == 0 { -shake } else { shake };
-        least_squares(points.iter().enumerate().map(|(i, &[x, y])| form(&[x + by(i & 1), y + by(i & 2)])))
+        let moved = |(i, &[x, y]): (usize, &[f64; 2])| [x + by(i & 1), y + by(i & 2)];
+        let moved: Vec<[f64; 2]> = points.iter().enumerate().map(moved).collect();
+        solve_normal(sums_of_conic(&moved))
     })?;
     let center = center_of(conic).or_else(|| nearest_center_of(conic))?;
-    let form = |&[x, y]: &[f64; 2]| {
+    Some(Ellipse::of_form(solve_normal(sums_of_form(points, center))?, center))
+}
+
+dispatched! {
+    /// The normal equations of the conic through points.
+    fn sums_of_conic(points: &[[f64; 2]]) -> Normal<5> = conic_sums
+}
+dispatched! {
+    /// The normal equations of the ellipse through points about a centre.
+    fn sums_of_form(points: &[[f64; 2]], center: [f64; 2]) -> Normal<3> = form_sums
+}
+
+#[inline(always)]
+fn conic_sums(points: &[[f64; 2]]) -> Normal<5> {
+    normal::<5, 8>(points.iter().map(|&[x, y]| [x * x, y * y, x * y, x, y]))
+}
+
+#[inline(always)]
+fn form_sums(points: &[[f64; 2]], center: [f64; 2]) -> Normal<3> {
+    normal::<3, 4>(points.iter().map(|&[x, y]| {
         let (x, y) = (x - center[0], y - center[1]);
         [x * x, y * y, x * y]
-    };
-    Some(Ellipse::of_form(least_squares(points.iter().map(form))?, center))
+    }))
 }
 
 impl Ellipse {
@@ -100,49 +120,100 @@ impl Ellipse {
     /// Delta method with a spectral (Daniell window) estimate of the long-run variance: Andrews,
     /// Econometrica 59(3), 1991; distance to first order: Sampson, CGIP 18(2), 1982.
     pub fn tilt_stderr_deg(&self, points: &[Point]) -> f64 {
-        let highest = HARMONICS.min(points.len() / 2).max(3);
-        let mut power = [[0.0; LANES]; HARMONICS + 1];
-        let mut leverage = 0.0;
-        for points in points.chunks(LANES) {
-            leverage += self.add_sines(points, &mut power[..=highest]);
+        if !self.closed {
+            return UNKNOWN_DEG;
         }
-        let sums = power[3..=highest].iter().map(|lanes| lanes.iter().sum::<f64>());
-        let mean = sums.map(|sum| sum * sum).sum::<f64>() / (highest - 2) as f64;
+        let highest = HARMONICS.min(points.len() / 2).max(3);
+        let (power, leverage) = power_of_sines(self, points, highest);
+        let mean = power[3..=highest].iter().map(|sum| sum * sum).sum::<f64>() / (highest - 2) as f64;
         let variance = mean / (leverage * leverage) + 1.0 / 12.0 / leverage;
         // Of NaN and a number, `min` gives the number.
-        if self.closed { variance.sqrt().to_degrees().min(UNKNOWN_DEG) } else { UNKNOWN_DEG }
+        variance.sqrt().to_degrees().min(UNKNOWN_DEG)
     }
 
-    /// Adds f G sin kp of up to [`LANES`] points to `sums[k]`; returns their part of S.
-    fn add_sines(&self, points: &[Point], sums: &mut [[f64; LANES]]) -> f64 {
-        let (sin, cos) = libm::sincos(self.tilt_deg.to_radians());
+    /// f G sin kp of all points added up, for k from 3 to `highest`, and S.
+    #[inline(always)]
+    fn sum_sines(&self, points: &[Point], highest: usize) -> ([f64; HARMONICS + 1], f64) {
+        let axis = libm::sincos(self.tilt_deg.to_radians());
+        let mut sums = [[0.0; LANES]; HARMONICS + 1];
+        let mut leverage = 0.0;
+        for points in points.chunks(2 * LANES) {
+            let (first, second) = points.split_at(points.len().min(LANES));
+            // A second group without points adds nothing.
+            let mut groups = [first, second].map(|points| self.first_sines(axis, points));
+            for group in &groups {
+                leverage += group.leverage.iter().fold(0.0, |sum, part| sum + part);
+            }
+            for sums in &mut sums[3..=highest] {
+                for group in &mut groups {
+                    group.add_next(sums);
+                }
+            }
+        }
+        (sums.map(|lanes| lanes.iter().sum()), leverage)
+    }
+
+    /// Where the sines of up to [`LANES`] points begin.
+    #[inline(always)]
+    fn first_sines(&self, (sin, cos): (f64, f64), points: &[Point]) -> Sines {
         let (a, b) = (self.major_px / 2.0, self.minor_px / 2.0);
         let flatness = (a * a - b * b) / (2.0 * a * b);
-        let (mut weight, mut twice_cos) = ([0.0; LANES], [0.0; LANES]);
-        let (mut before, mut now) = ([0.0; LANES], [0.0; LANES]);
-        let mut leverage = 0.0;
-        for (i, point) in points.iter().enumerate() {
-            let (x, y) = (f64::from(point.column) - self.center_column, f64::from(point.row) - self.center_row);
-            let (long, short) = ((x * sin - y * cos) / a, (x * cos + y * sin) / b);
+        let (mut xs, mut ys) = ([0.0; LANES], [0.0; LANES]);
+        for ((x, y), point) in xs.iter_mut().zip(&mut ys).zip(points) {
+            *x = f64::from(point.column) - self.center_column;
+            *y = f64::from(point.row) - self.center_row;
+        }
+        let mut sines = Sines::default();
+        for i in 0..LANES {
+            let (long, short) = ((xs[i] * sin - ys[i] * cos) / a, (xs[i] * cos + ys[i] * sin) / b);
             let radius = (long * long + short * short).sqrt();
-            if radius == 0.0 {
-                continue;
-            }
             let (c, s) = (long / radius, short / radius);
             let gradient_squared = (c / a) * (c / a) + (s / b) * (s / b);
-            weight[i] = flatness * (radius - 1.0) / gradient_squared;
-            leverage += flatness * flatness * 4.0 * s * s * c * c / gradient_squared;
-            (twice_cos[i], before[i], now[i]) = (2.0 * c, s, 2.0 * s * c);
+            let weight = flatness * (radius - 1.0) / gradient_squared;
+            let leverage = flatness * flatness * 4.0 * s * s * c * c / gradient_squared;
+            // A point in the centre, and a lane without a point, has no angle and counts nothing.
+            let or_nothing = |value: f64| if radius == 0.0 { 0.0 } else { value };
+            sines.weight[i] = or_nothing(weight);
+            sines.leverage[i] = or_nothing(leverage);
+            sines.twice_cos[i] = or_nothing(2.0 * c);
+            sines.before[i] = or_nothing(s);
+            sines.now[i] = or_nothing(2.0 * s * c);
         }
-        for sums in sums.iter_mut().skip(3) {
-            for i in 0..LANES {
-                // sin((k + 1) p) = 2 cos p sin kp - sin((k - 1) p)
-                let next = twice_cos[i] * now[i] - before[i];
-                sums[i] += weight[i] * next;
-                (before[i], now[i]) = (now[i], next);
-            }
+        sines
+    }
+}
+
+dispatched! {
+    /// See [`Ellipse::sum_sines`].
+    fn power_of_sines(ellipse: &Ellipse, points: &[Point], highest: usize) -> ([f64; HARMONICS + 1], f64)
+        = Ellipse::sum_sines
+}
+
+/// Points side by side: what sin kp is for two neighbouring k, and what it takes to find the next.
+#[derive(Default)]
+struct Sines {
+    /// f G.
+    weight: [f64; LANES],
+    /// Each point's part of S.
+    leverage: [f64; LANES],
+    /// 2 cos p.
+    twice_cos: [f64; LANES],
+    /// sin (k - 1)p.
+    before: [f64; LANES],
+    /// sin kp.
+    now: [f64; LANES],
+}
+
+impl Sines {
+    /// Adds f G sin (k + 1)p to `sums` and goes on to k + 1.
+    #[inline(always)]
+    fn add_next(&mut self, sums: &mut [f64; LANES]) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            // sin((k + 1) p) = 2 cos p sin kp - sin((k - 1) p)
+            let next = self.twice_cos[i] * self.now[i] - self.before[i];
+            *sum += self.weight[i] * next;
+            (self.before[i], self.now[i]) = (self.now[i], next);
         }
-        leverage
     }
 }
 
@@ -209,18 +280,29 @@ fn nearest_center_of([a, b, c, d, e]: [f64; 5]) -> Option<[f64; 2]> {
     (trace * trace > 0.0).then(|| [-(2.0 * a * d + c * e) / (trace * trace), -(c * d + 2.0 * b * e) / (trace * trace)])
 }
 
-/// The coefficients that bring `row . coefficients` closest to 1 over all rows, by the normal
-/// equations and Cholesky's method. `None` where the rows do not determine them.
-fn least_squares<const N: usize>(rows: impl Iterator<Item = [f64; N]>) -> Option<[f64; N]> {
-    let (mut normal, mut x) = ([[0.0; N]; N], [0.0; N]);
+/// The sums of least squares: of the products of coefficients, and of the coefficients.
+type Normal<const N: usize> = ([[f64; N]; N], [f64; N]);
+
+/// The normal equations that bring `row . coefficients` closest to 1 over all rows, each sum in the
+/// order of the rows. Sums stand side by side, `WIDTH` of them, above N, so that a register holds
+/// several.
+#[inline(always)]
+fn normal<const N: usize, const WIDTH: usize>(rows: impl Iterator<Item = [f64; N]>) -> Normal<N> {
+    let mut sums = [[0.0; WIDTH]; N];
     for row in rows {
+        let mut terms = [1.0; WIDTH];
+        terms[..N].copy_from_slice(&row);
         for i in 0..N {
-            x[i] += row[i];
-            for j in 0..=i {
-                normal[i][j] += row[i] * row[j];
+            for j in 0..WIDTH {
+                sums[i][j] += row[i] * terms[j];
             }
         }
     }
+    (sums.map(|sums| std::array::from_fn(|j| sums[j])), sums.map(|sums| sums[N]))
+}
+
+/// Solves normal equations by Cholesky's method. `None` where they do not determine a solution.
+fn solve_normal<const N: usize>((mut normal, mut x): Normal<N>) -> Option<[f64; N]> {
     for i in 0..N {
         let diagonal = normal[i][i];
         for j in 0..=i {

@@ -2,6 +2,9 @@
 
 use ndarray::{Array2, ArrayView2};
 
+use super::dispatch::dispatched;
+use super::pack::{Pixel, packed};
+
 /// A half-open rectangle of pixels, (row, column).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rectangle {
@@ -67,6 +70,22 @@ impl Mask {
         mask
     }
 
+    /// The pixels of `image` that are not 0.
+    pub fn nonzero<T: Pixel>(image: ArrayView2<'_, T>) -> Mask {
+        let (rows, columns) = image.dim();
+        let mut mask = Mask::empty(rows, columns);
+        for (row, pixels) in image.outer_iter().enumerate() {
+            let Some(pixels) = pixels.as_slice() else { return Mask::of(image, T::is_set) };
+            for (word, pixels) in mask.row_mut(row).iter_mut().zip(pixels.chunks(64)) {
+                *word = match pixels.try_into() {
+                    Ok(pixels) => T::pack(pixels),
+                    Err(_) => packed(pixels, T::is_set),
+                };
+            }
+        }
+        mask
+    }
+
     /// (rows, columns).
     pub const fn dim(&self) -> (usize, usize) {
         (self.rows, self.columns)
@@ -107,15 +126,17 @@ impl Mask {
 
     /// How many pixels are set.
     pub fn count(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
+        ones(&self.words)
     }
 
     /// Whether a set pixel lies in the first or last row or column.
     pub fn touches_border(&self) -> bool {
-        match self.bounding_box() {
-            Some(b) => b.top == 0 || b.left == 0 || b.bottom == self.rows || b.right == self.columns,
-            None => false,
-        }
+        let Some(last) = self.columns.checked_sub(1) else { return false };
+        let ends = |words: &[u64]| words[0] & 1 | words[last / 64] >> (last % 64) & 1;
+        let is_used = |row: usize| row < self.rows && self.row(row).iter().any(|&word| word != 0);
+        is_used(0)
+            || is_used(self.rows.wrapping_sub(1))
+            || self.words.chunks_exact(self.words_per_row).any(|words| ends(words) != 0)
     }
 
     /// The smallest rectangle that holds every set pixel; `None` where there is none.
@@ -140,24 +161,22 @@ impl Mask {
     }
 }
 
-/// Up to 64 pixels as one word, the first in bit 0.
-///
-/// Comparing into bytes is a loop that the compiler turns into vector code; one multiplication then
-/// gathers eight bytes of 0 or 1 into eight bits: byte i moves from bit 8 i to bit 56 + i, and no
-/// two terms of the product meet.
-fn packed<T: Copy>(pixels: &[T], is_set: impl Fn(T) -> bool) -> u64 {
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let mut bytes = [0u8; 64];
-    bytes.iter_mut().zip(pixels).for_each(|(byte, &pixel)| *byte = u8::from(is_set(pixel)));
-    let (eights, _) = bytes.as_chunks::<8>();
-    let eights = eights.iter().enumerate();
-    eights.fold(0, |word, (i, &eight)| word | u64::from_le_bytes(eight).wrapping_mul(GATHER) >> 56 << (8 * i))
+dispatched! {
+    /// How many bits are set.
+    fn ones(words: &[u64]) -> usize = ones_one_by_one
+}
+
+#[inline(always)]
+fn ones_one_by_one(words: &[u64]) -> usize {
+    words.iter().fold(0, |count: usize, word| count.wrapping_add(word.count_ones() as usize))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::array;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn bounding_box_is_half_open() {
@@ -175,6 +194,38 @@ mod tests {
             proptest::prop_assert_eq!(&Mask::of(image.view(), |p| p > 0), &mask);
             let turned = Mask::of(image.t(), |p| p > 0);
             proptest::prop_assert_eq!(turned.to_array().reversed_axes(), image);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nonzero_is_every_pixel_that_is_not_0(
+            (columns, pixels) in (1usize..200).prop_flat_map(|columns| (Just(columns), vec(prop_oneof![Just(0u16), any::<u16>()], 3 * columns))),
+        ) {
+            let image = Array2::from_shape_vec((3, columns), pixels).expect("3 rows");
+            let want = Mask::of(image.view(), |pixel| pixel != 0);
+            prop_assert_eq!(&Mask::nonzero(image.view()), &want);
+            prop_assert_eq!(Mask::nonzero(image.t()).to_array(), want.to_array().reversed_axes());
+            let bytes = image.mapv(|pixel| pixel as u8);
+            prop_assert_eq!(Mask::nonzero(bytes.view()), Mask::of(bytes.view(), |pixel| pixel != 0));
+        }
+
+        #[test]
+        fn counts_and_borders_agree_with_looking_at_every_pixel(mask in drawn::arbitrary(), clear in any::<[bool; 4]>()) {
+            let mut mask = mask;
+            let (rows, columns) = mask.dim();
+            for (row, column) in ndarray::indices((rows, columns)) {
+                let edges = [row == 0, row + 1 == rows, column == 0, column + 1 == columns];
+                if edges.iter().zip(clear).any(|(edge, clear)| *edge && clear) {
+                    mask.set(row, column, false);
+                }
+            }
+            let image = mask.to_array();
+            let set = || image.indexed_iter().filter(|&(_, &pixel)| pixel != 0).map(|(at, _)| at);
+            prop_assert_eq!(mask.count(), set().count());
+            let touches = set().any(|(r, c)| r == 0 || c == 0 || r + 1 == rows || c + 1 == columns);
+            prop_assert_eq!(mask.touches_border(), touches);
+            prop_assert_eq!(ones(&mask.words), ones_one_by_one(&mask.words));
         }
     }
 

@@ -6,12 +6,15 @@
 pub mod affine;
 pub mod contour;
 pub mod crop;
+mod dispatch;
 pub mod ellipse;
+pub mod intercept;
 pub mod label;
 mod lookup;
 pub mod mask;
 pub mod modality_lut;
 pub mod morphology;
+pub mod pack;
 pub mod plausible;
 pub mod rescale;
 pub mod warp;

@@ -1,6 +1,7 @@
 //! Filling holes and dilating, on bits.
 
 use super::contour;
+use super::dispatch::dispatched;
 use super::mask::Mask;
 
 /// The mask with its holes filled: clear pixels that no 4-connected path of clear pixels links to
@@ -12,43 +13,48 @@ pub fn fill_holes(mask: &Mask) -> Mask {
     contour::trace(mask, |_| ())
 }
 
-/// The mask dilated by 3x3: a pixel is set where it or one of its eight neighbours is. Pixels past
-/// the edge count as clear.
-pub fn dilate_3x3(mask: &Mask) -> Mask {
+dispatched! {
+    /// The mask dilated by 3x3: a pixel is set where it or one of its eight neighbours is. Pixels past
+    /// the edge count as clear.
+    pub fn dilate_3x3(mask: &Mask) -> Mask = |mask| sweep(mask, 0, |a, b| a | b)
+}
+
+dispatched! {
+    /// The mask eroded by 3x3: a pixel stays set where its eight neighbours are set, too. Pixels past
+    /// the edge count as set, so that eroding what [`dilate_3x3`] made loses no pixel it came from.
+    pub fn erode_3x3(mask: &Mask) -> Mask = |mask| sweep(mask, !0, |a, b| a & b)
+}
+
+/// Joins each pixel with its eight neighbours; those past the edge are the bits of `outside`.
+#[inline(always)]
+fn sweep(mask: &Mask, outside: u64, join: impl Fn(u64, u64) -> u64) -> Mask {
     let (rows, columns) = mask.dim();
-    let mut wide = Mask::empty(rows, columns);
+    let words = columns.div_ceil(64);
+    // The bits of the last word that are columns.
+    let used = !0 >> (64 * words - columns);
+    let edge = vec![outside; words];
+    // A row joined with those above and below it, with a word to each side.
+    let mut down = vec![outside; words + 2];
+    let mut joined = Mask::empty(rows, columns);
     for row in 0..rows {
-        widen(mask.row(row), wide.row_mut(row), columns);
+        let above = if row > 0 { mask.row(row - 1) } else { &edge };
+        let below = if row + 1 < rows { mask.row(row + 1) } else { &edge };
+        for (((place, &a), &b), &c) in down.iter_mut().skip(1).zip(above).zip(mask.row(row)).zip(below) {
+            *place = join(join(a, b), c);
+        }
+        if let Some(last) = down.get_mut(words) {
+            *last = *last & used | outside & !used;
+        }
+        let places = joined.row_mut(row);
+        for (place, three) in places.iter_mut().zip(down.windows(3)) {
+            let &[left, word, right] = three else { continue };
+            *place = join(word, join(word << 1 | left >> 63, word >> 1 | right << 63));
+        }
+        if let Some(last) = places.last_mut() {
+            *last &= used;
+        }
     }
-    let mut dilated = wide.clone();
-    for row in 1..rows {
-        or(dilated.row_mut(row), wide.row(row - 1));
-        or(dilated.row_mut(row - 1), wide.row(row));
-    }
-    dilated
-}
-
-/// The mask eroded by 3x3: a pixel stays set where its eight neighbours are set, too. Pixels past
-/// the edge count as set, so that eroding what [`dilate_3x3`] made loses no pixel it came from.
-pub fn erode_3x3(mask: &Mask) -> Mask {
-    dilate_3x3(&mask.complement()).complement()
-}
-
-/// One row or its neighbours to the left and right.
-fn widen(words: &[u64], wide: &mut [u64], columns: usize) {
-    let mut before = 0;
-    for (i, (&word, wide)) in words.iter().zip(wide.iter_mut()).enumerate() {
-        let after = words.get(i + 1).copied().unwrap_or(0);
-        *wide = word | word << 1 | before >> 63 | word >> 1 | after << 63;
-        before = word;
-    }
-    if let Some(last) = wide.last_mut().filter(|_| !columns.is_multiple_of(64)) {
-        *last &= !(!0 << (columns % 64));
-    }
-}
-
-fn or(words: &mut [u64], others: &[u64]) {
-    words.iter_mut().zip(others).for_each(|(word, other)| *word |= other);
+    joined
 }
 
 #[cfg(test)]
@@ -141,6 +147,12 @@ mod tests {
                 near(row, rows).all(|r| near(column, columns).all(|c| mask.get(r, c)))
             });
             prop_assert_eq!(erode_3x3(&mask), Mask::of(plain.view(), |p| p));
+        }
+
+        #[test]
+        fn wide_and_plain_code_give_the_same_bits(mask in arbitrary()) {
+            prop_assert_eq!(dilate_3x3(&mask), sweep(&mask, 0, |a, b| a | b));
+            prop_assert_eq!(erode_3x3(&mask), sweep(&mask, !0, |a, b| a & b));
         }
 
         #[test]

@@ -1,16 +1,15 @@
 //! Whether numbers can be Hounsfield units at all.
 
-use ndarray::ArrayView3;
+use std::ops::RangeInclusive;
 
-use super::rescale::{Rescale, Stored};
+use ndarray::{ArrayView1, ArrayView3};
 
-/// Width of a bin of the histogram, HU.
-const BIN_HU: i32 = 10;
-/// The first bin's low edge; what is below counts into it.
-const LOWEST: i32 = -2210;
-/// The last bin's low edge; what is above counts into it.
-const HIGHEST: i32 = 1250;
-const BINS: usize = ((HIGHEST - LOWEST) / BIN_HU + 1) as usize;
+use super::rescale::{Rescale, Stored, count_in_row};
+
+/// HU are compared as numbers of bins of this width, HU.
+const BIN_HU: f64 = 10.0;
+/// Where the first bin begins, HU.
+const LOWEST: f64 = -2210.0;
 
 /// From so many rows on, every sixteenth is looked at.
 const MANY_ROWS: usize = 256;
@@ -26,64 +25,67 @@ const MANY_ROWS: usize = 256;
 /// that is all air, all water, all bone or all metal, one without air, and one with rings of padding can
 /// be HU. `rescale.padding` is left out.
 pub fn is_plausible<T: Stored>(stored: ArrayView3<'_, T>, rescale: &Rescale) -> bool {
-    let histogram = Histogram::of(stored, rescale);
-    !histogram.is_never_rescaled() && !histogram.is_rescaled_twice()
+    let pixels = Pixels { stored, rescale };
+    let total = pixels.all() - rescale.padding.as_ref().map_or(0, |padding| pixels.count(padding));
+    !pixels.are_never_rescaled(total) && !pixels.are_rescaled_twice(total)
 }
 
-struct Histogram {
-    bins: [u32; BINS],
-    total: u32,
+/// The pixels that are looked at. Counting a range of HU is a loop that the compiler vectorises; that
+/// nothing has to be counted of ordinary slices but what is below -200 HU and, mostly, what is within
+/// -2200 to -1800, makes it faster than a histogram.
+struct Pixels<'a, T> {
+    stored: ArrayView3<'a, T>,
+    rescale: &'a Rescale,
 }
 
-impl Histogram {
-    fn of<T: Stored>(stored: ArrayView3<'_, T>, rescale: &Rescale) -> Histogram {
-        let mut bins = [0; BINS];
-        let mut total = 0;
-        let step = if stored.dim().1 >= MANY_ROWS { 16 } else { 1 };
-        for row in stored.rows().into_iter().step_by(step) {
-            for &value in row {
-                let value = i64::from(value.into());
-                if rescale.padding.as_ref().is_some_and(|padding| padding.contains(&value)) {
-                    continue;
-                }
-                // From 0 on, a cast is the floor, and needs no call of one.
-                let place = (rescale.exact(value) - f64::from(LOWEST)) / f64::from(BIN_HU);
-                if let Some(bin) = bins.get_mut(place.clamp(0.0, (BINS - 1) as f64) as usize) {
-                    *bin += 1;
-                    total += 1;
-                }
-            }
+impl<T: Stored> Pixels<'_, T> {
+    fn rows(&self) -> impl Iterator<Item = ArrayView1<'_, T>> {
+        let step = if self.stored.dim().1 >= MANY_ROWS { 16 } else { 1 };
+        self.stored.rows().into_iter().step_by(step)
+    }
+
+    fn all(&self) -> usize {
+        self.rows().map(|row| row.len()).sum()
+    }
+
+    /// Pixels of stored values in a range.
+    fn count(&self, stored: &RangeInclusive<i64>) -> usize {
+        self.rows().map(|row| count_in_row(row, stored)).sum()
+    }
+
+    /// Pixels below an HU that are not of padding.
+    fn below(&self, hu: i32) -> usize {
+        let is_below = |stored| (self.rescale.exact(stored) - LOWEST) / BIN_HU < (f64::from(hu) - LOWEST) / BIN_HU;
+        let range = self.rescale.where_below(is_below);
+        let shared =
+            |padding: &RangeInclusive<i64>| *padding.start().max(range.start())..=*padding.end().min(range.end());
+        self.count(&range) - self.rescale.padding.as_ref().map_or(0, |padding| self.count(&shared(padding)))
+    }
+
+    /// Pixels from `low` HU to below `high` HU that are not of padding.
+    fn between(&self, low: i32, high: i32) -> usize {
+        self.below(high) - self.below(low)
+    }
+
+    fn are_never_rescaled(&self, total: usize) -> bool {
+        self.below(-200) <= total / 1000 && {
+            let water = self.between(750, 1250);
+            water > 0 && water >= total / 10 && water > 3 * self.between(250, 750)
         }
-        Histogram { bins, total }
     }
 
-    /// The bins from `low` HU to below `high` HU.
-    fn bins(&self, low: i32, high: i32) -> &[u32] {
-        let [low, high] = [low, high].map(|hu| ((hu - LOWEST) / BIN_HU) as usize);
-        self.bins.get(low..high).unwrap_or_default()
+    fn are_rescaled_twice(&self, total: usize) -> bool {
+        let is_much = |pixels: usize| pixels > 0 && pixels >= total / 20;
+        let air = self.between(-2200, -1800);
+        is_much(air) && {
+            let water = self.between(-1300, -850);
+            is_much(water) && 10 * self.between(-200, 200) < water && 2 * self.most_of_air() < air
+        }
     }
 
-    /// Pixels from `low` HU to below `high` HU.
-    fn count(&self, low: i32, high: i32) -> u32 {
-        self.bins(low, high).iter().sum()
-    }
-
-    fn is_never_rescaled(&self) -> bool {
-        let water = self.count(750, HIGHEST);
-        self.count(LOWEST, -200) <= self.total / 1000
-            && water > 0
-            && water >= self.total / 10
-            && water > 3 * self.count(250, 750)
-    }
-
-    fn is_rescaled_twice(&self) -> bool {
-        let (air, water) = (self.count(-2200, -1800), self.count(-1300, -850));
-        let most = self.bins(-2200, -1800).iter().max().copied().unwrap_or(0);
-        air.min(water) > 0
-            && air >= self.total / 20
-            && water >= self.total / 20
-            && 2 * most < air
-            && 10 * self.count(-200, 200) < water
+    /// Pixels in that bin of 10 HU, of those from -2200 to -1800 HU, that holds most.
+    fn most_of_air(&self) -> usize {
+        (-220..-180).map(|tens| self.between(10 * tens, 10 * tens + 10)).max().unwrap_or(0)
     }
 }
 

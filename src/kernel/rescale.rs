@@ -55,10 +55,36 @@ pub struct Rescale {
 }
 
 /// A type that stored values come in.
-pub trait Stored: Copy + Into<i32> + 'static {}
-impl Stored for u16 {}
-impl Stored for i16 {}
-impl Stored for i32 {}
+pub trait Stored: Copy + Ord + Into<i32> + 'static {
+    /// Of types of 16 bits: what turns the bits into an i16 of the same order by exclusive or.
+    const FLIP: Option<i16>;
+
+    /// The low 16 bits.
+    fn bits(self) -> i16;
+
+    /// The first and last of the values that lie in a range; `None` where none does.
+    fn within(range: &RangeInclusive<i64>) -> Option<(Self, Self)>;
+}
+
+macro_rules! stored {
+    ($($of:ty, $flip:expr;)+) => {
+        $(impl Stored for $of {
+            const FLIP: Option<i16> = $flip;
+
+            #[inline(always)]
+            fn bits(self) -> i16 {
+                self as i16
+            }
+
+            fn within(range: &RangeInclusive<i64>) -> Option<($of, $of)> {
+                let (least, most) = (i64::from(<$of>::MIN), i64::from(<$of>::MAX));
+                let (first, last) = (*range.start().max(&least), *range.end().min(&most));
+                (first <= last).then_some((first as $of, last as $of))
+            }
+        })+
+    };
+}
+stored! { u16, Some(i16::MIN); i16, Some(0); i32, None; }
 
 impl Rescale {
     /// Stored values that are HU already.
@@ -102,7 +128,11 @@ impl Rescale {
 
     /// The stored values whose HU, rounded, lie below [`LOWEST_HU`].
     pub fn below_lowest(&self) -> RangeInclusive<i64> {
-        let is_below = |stored: i64| self.rounded(stored) < f64::from(LOWEST_HU);
+        self.where_below(|stored| self.rounded(stored) < f64::from(LOWEST_HU))
+    }
+
+    /// The stored values of which `is_below` holds, which is true of what lies below some HU.
+    pub(super) fn where_below(&self, is_below: impl Fn(i64) -> bool) -> RangeInclusive<i64> {
         let (least, most) = (i64::from(i32::MIN), i64::from(i32::MAX));
         // Linear: they are all at one end.
         let (mut below, mut above) = if self.slope < 0.0 { (most + 1, least - 1) } else { (least - 1, most + 1) };
@@ -138,7 +168,7 @@ impl Rescale {
     }
 
     /// The intercept where slope is 1 and the intercept an integer of a size that cannot overflow.
-    fn integer_intercept(&self) -> Option<i32> {
+    pub(super) fn integer_intercept(&self) -> Option<i32> {
         let ordinary = |value: &i64| value.abs() < i64::from(FAR);
         let fits = self.slope == 1.0
             && self.intercept.fract() == 0.0
@@ -150,7 +180,7 @@ impl Rescale {
     // Plain arithmetic in 32 bits, which the compiler vectorises: for that nothing in it may panic,
     // and `FAR` rules an overflow out anyway.
     fn add<T: Stored>(&self, stored: Array3<T>, intercept: i32) -> Result<Array3<i16>, Fault> {
-        let (first, last) = self.padding.as_ref().map_or(NO_VALUE, in_32_bits);
+        let (first, last) = self.padding.as_ref().and_then(i32::within).unwrap_or(NO_VALUE);
         let of = move |value: T| {
             let value = value.into().clamp(-FAR, FAR);
             let hu = value.wrapping_add(intercept).max(i32::from(LOWEST_HU));
@@ -166,7 +196,7 @@ impl Rescale {
     }
 }
 
-fn above_range(highest: f64) -> Fault {
+pub(super) fn above_range(highest: f64) -> Fault {
     Fault::new(Reason::HuRange, format!("the highest pixel is {highest} HU, expected at most {}", i16::MAX))
 }
 
@@ -180,21 +210,19 @@ fn extent<T: Stored>(stored: ArrayView3<'_, T>) -> (i64, i64) {
 /// The ends of a range that holds no value.
 const NO_VALUE: (i32, i32) = (i32::MAX, i32::MIN);
 
-/// The ends of the part of a range that stored values can lie in.
-fn in_32_bits(range: &RangeInclusive<i64>) -> (i32, i32) {
-    let (least, most) = (i64::from(i32::MIN), i64::from(i32::MAX));
-    match *range.start() > most || *range.end() < least {
-        true => NO_VALUE,
-        false => (*range.start().max(&least) as i32, *range.end().min(&most) as i32),
-    }
+/// How many stored values lie in a range.
+pub fn count_between<T: Stored>(stored: ArrayView3<'_, T>, range: &RangeInclusive<i64>) -> usize {
+    stored.rows().into_iter().map(|row| count_in_row(row, range)).sum()
 }
 
-/// How many stored values lie in the range of padding.
-pub fn count_padding<T: Stored>(stored: ArrayView3<'_, T>, padding: &RangeInclusive<i64>) -> usize {
-    let (first, last) = in_32_bits(padding);
-    let is_padding = |&value: &T| u32::from((first <= value.into()) & (value.into() <= last));
-    let of_row = |row: ArrayView1<'_, T>| row.iter().map(is_padding).fold(0, u32::wrapping_add) as usize;
-    stored.rows().into_iter().map(of_row).sum()
+/// How many stored values of a row lie in a range.
+pub(super) fn count_in_row<T: Stored>(row: ArrayView1<'_, T>, range: &RangeInclusive<i64>) -> usize {
+    let Some((first, last)) = T::within(range) else { return 0 };
+    let is_within = |&value: &T| (first <= value) & (value <= last);
+    let Some(values) = row.as_slice() else { return row.iter().filter(|value| is_within(value)).count() };
+    // Counted in 16 bits, so that a vector register holds as many counters as pixels.
+    let few = |values: &[T]| values.iter().fold(0, |count: u16, value| count.wrapping_add(u16::from(is_within(value))));
+    values.chunks(1 << 15).map(|values| usize::from(few(values))).sum()
 }
 
 #[cfg(test)]
@@ -260,7 +288,7 @@ mod tests {
             let padded = Rescale { padding: Some(63536..=65535), ..rescale(slope, -1024.0, Rounding::HalfUp) };
             let stored = [63535u16 - 50000, 63536, 65535, 1024];
             assert_eq!(hu_of(&padded, &stored).map(|hu| hu[1..3].to_vec()), Ok(vec![-1024, -1024]), "slope {slope}");
-            assert_eq!(count_padding(row(&stored).view(), &(63536..=65535)), 2);
+            assert_eq!(count_between(row(&stored).view(), &(63536..=65535)), 2);
         }
     }
 
@@ -310,10 +338,10 @@ mod tests {
         }
 
         #[test]
-        fn padding_is_counted_one_by_one(stored in vec(any::<i32>(), 1..9), wide in any::<(i64, i64)>(), near in any::<(i32, i32)>()) {
+        fn values_in_a_range_are_counted_one_by_one(stored in vec(any::<i32>(), 1..9), wide in any::<(i64, i64)>(), near in any::<(i32, i32)>()) {
             for (first, last) in [wide, (i64::from(near.0), i64::from(near.1))] {
                 let want = stored.iter().filter(|&&value| first <= i64::from(value) && i64::from(value) <= last).count();
-                prop_assert_eq!(count_padding(row(&stored).view(), &(first..=last)), want);
+                prop_assert_eq!(count_between(row(&stored).view(), &(first..=last)), want);
             }
         }
 

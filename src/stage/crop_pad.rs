@@ -86,11 +86,12 @@ impl CropPad {
         let mask = slice.mask.as_ref();
         let (channels, size) = (&self.channels, self.size);
         let pixels = if channels.is_empty() {
-            Pixels::I16(squares(1, size, &fit, LOWEST_HU, |_, part| place(hu, mask, &fit, LOWEST_HU, part, |hu| hu)))
+            let copy = |hu: &[i16], places: &mut [i16]| places.copy_from_slice(hu);
+            Pixels::I16(squares(1, size, &fit, LOWEST_HU, |_, part| place(hu, mask, &fit, LOWEST_HU, part, copy)))
         } else {
             Pixels::U8(squares(channels.len(), size, &fit, 0, |index, part| {
                 let Channel { background, quantise } = &channels[index];
-                place(hu, mask, &fit, *background, part, |hu| quantise.of(hu));
+                place(hu, mask, &fit, *background, part, |hu, values| quantise.convert(hu, values));
             }))
         };
         Ok(Placed { pixels, bbox, fit })
@@ -154,13 +155,13 @@ fn squares<T: Copy>(
 }
 
 /// Puts one channel in its place: straight from the HU, or by way of a shrunk copy.
-fn place<T>(
+fn place<T: Copy>(
     hu: ArrayView2<'_, i16>,
     mask: Option<&Mask>,
     fit: &Fit,
     background: i16,
     part: ArrayViewMut2<'_, T>,
-    convert: impl Fn(i16) -> T,
+    convert: impl Fn(&[i16], &mut [T]),
 ) {
     if fit.scale == 1.0 {
         return crop::paste(hu, mask, fit.from, part, convert);

@@ -70,7 +70,7 @@ impl Stage for Denoise {
         if !self.enabled {
             return Ok(());
         }
-        let components = Components::of(&Mask::of(slice.guide.view(), |offset| offset > 0));
+        let components = Components::of(&Mask::nonzero(slice.guide.view()));
         let mask = match components.largest() {
             Some(largest) => dilate_3x3(&fill_holes(&largest)),
             None => Mask::empty(slice.guide.dim().0, slice.guide.dim().1),
@@ -103,7 +103,10 @@ fn largest_sizes(sizes: &[u32]) -> Vec<i32> {
 /// HU clipped to 0..=`high` in the mask, 0 outside, (1, row, column).
 fn windowed(hu: ArrayView2<'_, i16>, mask: &Mask, high: i16) -> Array3<u8> {
     let mut image = Array2::zeros(hu.dim());
-    crop::paste(hu, Some(mask), Rectangle::whole(hu.dim()), image.view_mut(), |hu| hu.min(high).max(0) as u8);
+    let clip = |hu: &[i16], clipped: &mut [u8]| {
+        clipped.iter_mut().zip(hu).for_each(|(clipped, &hu)| *clipped = hu.min(high).max(0) as u8);
+    };
+    crop::paste(hu, Some(mask), Rectangle::whole(hu.dim()), image.view_mut(), clip);
     image.insert_axis(Axis(0))
 }
 

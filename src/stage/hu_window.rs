@@ -7,10 +7,11 @@ use ndarray::{Array2, Array3, Axis};
 use super::{Scratch, Stage};
 use crate::attributes::{Attributes, Number, Units};
 use crate::column::{Column, Kind, Value};
+use crate::kernel::intercept::{AddIntercept, Padding, Tally};
 use crate::kernel::modality_lut::ModalityLut;
 use crate::kernel::plausible::is_plausible;
-use crate::kernel::rescale::{Rescale, Rounding, Stored, count_padding};
-use crate::kernel::window;
+use crate::kernel::rescale::{Rescale, Rounding, Stored, count_between};
+use crate::kernel::window::{self, Guide};
 use crate::reason::{Fault, Reason};
 use crate::recipe::{Recipe, Steps, Window};
 use crate::slice::{Pixels, Slice};
@@ -122,10 +123,10 @@ impl HuWindow {
         let lut = attributes.modality_lut.as_deref();
         let padding = declared.clone().filter(|padding| !may_be_tissue(padding, &map.rescale, lut));
         let is_padding_ignored =
-            padding.is_none() && declared.is_some_and(|declared| count_padding(stored.view(), &declared) > 0);
+            padding.is_none() && declared.is_some_and(|declared| count_between(stored.view(), &declared) > 0);
         let mut found = Found { is_padding_ignored, ..Found::default() };
         let Some(lut) = lut else { return self.rescale(stored, map.rescale.clone(), padding, spare, found) };
-        let padded = padding.as_ref().map_or(0, |padding| count_padding(stored.view(), padding));
+        let padded = padding.as_ref().map_or(0, |padding| count_between(stored.view(), padding));
         found.padding_pixels = padded;
         self.rescale(lut.apply(stored, padding.as_ref()), map.rescale.clone(), None, spare, found)
     }
@@ -138,19 +139,37 @@ impl HuWindow {
         spare: Array2<u16>,
         mut found: Found,
     ) -> Result<Found, Fault> {
-        let count = |range: &RangeInclusive<i64>| count_padding(stored.view(), range);
-        let padded = padding.as_ref().map_or(0, count);
-        let below = rescale.below_lowest();
-        let both = padding
-            .as_ref()
-            .map_or(0, |padding| count(&(*padding.start().max(below.start())..=*padding.end().min(below.end()))));
-        let below_air = count(&below) - both;
-        found.is_below_air = below_air > 0;
-        found.padding_pixels += padded + below_air;
         rescale.padding = padding;
         found.is_plausible = is_plausible(stored.view(), &rescale);
+        // The Python recipe knows nothing of padding.
+        let of_padding = if self.steps == Steps::Published { Padding::Kept } else { Padding::Cleared };
+        let (hu, guide, tally) = match AddIntercept::of::<T>(&rescale, of_padding) {
+            Some(add) => add.apply(stored, &Guide::new(self.guide.0, self.guide.1), spare)?,
+            None => self.rescale_any(stored, rescale, spare)?,
+        };
+        found.is_below_air = tally.below > 0;
+        found.padding_pixels += tally.padding + tally.below;
+        (found.pixels, found.guide) = (Some(Pixels::I16(hu)), guide);
+        Ok(found)
+    }
+
+    /// What [`AddIntercept::apply`] does, by any slope and from any type.
+    fn rescale_any<T: Stored>(
+        &self,
+        stored: Array3<T>,
+        mut rescale: Rescale,
+        spare: Array2<u16>,
+    ) -> Result<(Array3<i16>, Array2<u16>, Tally), Fault> {
+        let count = |range: &RangeInclusive<i64>| count_between(stored.view(), range);
+        let below = rescale.below_lowest();
+        let padded = rescale.padding.as_ref().map_or(0, count);
+        let both = rescale
+            .padding
+            .as_ref()
+            .map_or(0, |padding| count(&(*padding.start().max(below.start())..=*padding.end().min(below.end()))));
+        let tally = Tally { padding: padded, below: count(&below) - both };
         if self.steps == Steps::Published {
-            // The Python recipe knows nothing of padding, and np.uint8 cuts.
+            // As np.uint8 cuts.
             rescale = Rescale { padding: None, rounding: Rounding::Down, ..rescale };
         }
         // The published order windows the exact HU and cuts to an integer later; the guide has to
@@ -163,9 +182,8 @@ impl HuWindow {
         };
         let hu = rescale.apply(stored)?;
         let (low, high) = self.guide;
-        found.guide = window::guide(above.as_ref().unwrap_or(&hu).index_axis(Axis(0), 0), low, high, spare);
-        found.pixels = Some(Pixels::I16(hu));
-        Ok(found)
+        let guide = window::guide(above.as_ref().unwrap_or(&hu).index_axis(Axis(0), 0), low, high, spare);
+        Ok((hu, guide, tally))
     }
 
     /// What the slice's repairs are: those of the map, and those of the pixels where they are mended.

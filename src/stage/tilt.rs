@@ -108,7 +108,7 @@ impl Tilt {
                 return Err(Fault::new(Reason::Internal, what));
             }
         };
-        let Some(contour) = largest_external(&Mask::of(image, |pixel| pixel != 0), Keep::Corners) else {
+        let Some(contour) = largest_external(&Mask::nonzero(image), Keep::Corners) else {
             return Err(Fault::new(Reason::NoContour, "no pixel of the masked image is above 0"));
         };
         let count = contour.points.len();
