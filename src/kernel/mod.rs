@@ -8,7 +8,6 @@ pub mod contour;
 pub mod crop;
 pub mod ellipse;
 pub mod label;
-mod lookup;
 pub mod mask;
 pub mod modality_lut;
 pub mod morphology;

@@ -1,6 +1,6 @@
 //! Stage `tilt`: the in-plane angle of the head's long axis, and the turn that undoes it.
 
-use ndarray::Axis;
+use ndarray::{Array3, Axis};
 
 use super::{Scratch, Stage};
 use crate::column::{Column, Kind};
@@ -10,7 +10,7 @@ use crate::kernel::ellipse::{self, Ellipse};
 use crate::kernel::mask::Mask;
 use crate::kernel::morphology::erode_3x3;
 use crate::kernel::rescale::LOWEST_HU;
-use crate::kernel::warp;
+use crate::kernel::warp::{self, Frame, Sample, Spans};
 use crate::reason::{Fault, Reason};
 use crate::recipe::{Recipe, Steps, TiltKeys};
 use crate::slice::{Pixels, Slice};
@@ -76,7 +76,7 @@ impl Tilt {
         Tilt { keys: recipe.tilt.clone(), steps: recipe.steps }
     }
 
-    fn corrected(&self, slice: &mut Slice) -> Result<(), Fault> {
+    fn corrected(&self, slice: &mut Slice, scratch: &mut Scratch) -> Result<(), Fault> {
         let Some(mask) = &slice.mask else {
             return Err(Fault::new(Reason::Internal, "there is no mask, expected one from denoise"));
         };
@@ -91,24 +91,26 @@ impl Tilt {
         let apply = known && ellipse.tilt_deg.abs() <= self.keys.max_angle_deg;
         if apply {
             let map = straightening(&ellipse);
-            let turned = warp::bicubic_i16(slice.pixels.hu()?, &map, LOWEST_HU);
-            slice.mask = Some(warp::mask(mask, &map));
-            slice.pixels = Pixels::I16(turned.insert_axis(Axis(0)));
+            let turned = warp::mask(mask, &map);
+            let spans = Spans::of(&turned);
+            match &mut slice.pixels {
+                Pixels::I16(hu) => turn(hu, &map, LOWEST_HU, &spans, &mut scratch.frame)?,
+                other => return Err(unexpected(other)),
+            }
+            slice.mask = Some(turned);
             slice.placement = slice.placement.then(&map);
         }
         tell(slice, &ellipse, stderr_deg, apply);
         Ok(())
     }
 
-    fn published(&self, slice: &mut Slice) -> Result<(), Fault> {
-        let image = match &slice.pixels {
-            Pixels::U8(image) if image.dim().0 == 1 => image.index_axis(Axis(0), 0),
-            other => {
-                let what = format!("pixels are {:?}, expected one plane of 8 bits", other.dim());
-                return Err(Fault::new(Reason::Internal, what));
-            }
+    fn published(&self, slice: &mut Slice, scratch: &mut Scratch) -> Result<(), Fault> {
+        let image = match &mut slice.pixels {
+            Pixels::U8(image) if image.dim().0 == 1 => image,
+            other => return Err(unexpected(other)),
         };
-        let Some(contour) = largest_external(&Mask::of(image, |pixel| pixel != 0), Keep::Corners) else {
+        let above_0 = Mask::of(image.index_axis(Axis(0), 0), |pixel| pixel != 0);
+        let Some(contour) = largest_external(&above_0, Keep::Corners) else {
             return Err(Fault::new(Reason::NoContour, "no pixel of the masked image is above 0"));
         };
         let count = contour.points.len();
@@ -121,12 +123,31 @@ impl Tilt {
             return Err(Fault::new(Reason::ContourTooShort, what));
         };
         let map = straightening(&ellipse);
-        let turned = warp::bicubic_u8(image, &map, 0);
-        slice.pixels = Pixels::U8(turned.insert_axis(Axis(0)));
+        turn(image, &map, 0, &warp::reach(&above_0, &map, 2), &mut scratch.frame)?;
         slice.placement = slice.placement.then(&map);
         tell(slice, &ellipse, ellipse.tilt_stderr_deg(&contour.points), true);
         Ok(())
     }
+}
+
+/// Turns the one plane of `image` where it lies.
+fn turn<T: Sample>(
+    image: &mut Array3<T>,
+    map: &Affine,
+    outside: T,
+    spans: &Spans,
+    frame: &mut Frame,
+) -> Result<(), Fault> {
+    let (_, rows, columns) = image.dim();
+    let Some(pixels) = image.as_slice_mut() else {
+        return Err(Fault::new(Reason::Internal, "pixels are not in the order of rows"));
+    };
+    warp::bicubic_in_place(pixels, (rows, columns), map, outside, spans, frame);
+    Ok(())
+}
+
+fn unexpected(pixels: &Pixels) -> Fault {
+    Fault::new(Reason::Internal, format!("pixels are {:?}, expected one plane of HU or of 8 bits", pixels.dim()))
 }
 
 /// The turn about the ellipse's centre that brings its long axis upright.
@@ -154,11 +175,11 @@ impl Stage for Tilt {
         COLUMNS
     }
 
-    fn apply(&self, slice: &mut Slice, _scratch: &mut Scratch) -> Result<(), Fault> {
+    fn apply(&self, slice: &mut Slice, scratch: &mut Scratch) -> Result<(), Fault> {
         match self.steps {
             _ if !self.keys.enabled => Ok(()),
-            Steps::Corrected => self.corrected(slice),
-            Steps::Published => self.published(slice),
+            Steps::Corrected => self.corrected(slice, scratch),
+            Steps::Published => self.published(slice, scratch),
         }
     }
 }
