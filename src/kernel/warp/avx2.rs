@@ -5,6 +5,7 @@
 //! There is no FMA in it.
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
 use super::cubic::{self, A, FRACTION_STEP, LANES, ROUNDER, Sample};
 use super::frame::Frame;
@@ -22,26 +23,25 @@ pub(super) fn turn_row<T: Sample>(frame: &Frame, walk: Walk, column: usize, line
         return cubic::turn_row(frame, walk, column, line);
     }
     let source = Source::new(frame);
-    let (mut columns, mut rows) = (Positions::new(walk.column, column), Positions::new(walk.row, column));
-    let (eights, rest) = line.as_chunks_mut();
-    for pixels in eights {
-        *pixels = source.turned::<T>(columns.next(), rows.next());
-    }
-    // What is left over once more with pixels before it: the last eight of the line.
-    if !rest.is_empty()
-        && let Some(last) = line.len().checked_sub(LANES)
-        && let Some(pixels) = line.last_chunk_mut()
-    {
-        let (mut columns, mut rows) =
-            (Positions::new(walk.column, column + last), Positions::new(walk.row, column + last));
-        *pixels = source.turned::<T>(columns.next(), rows.next());
+    let (columns, rows) = (Positions::new(walk.column, column), Positions::new(walk.row, column));
+    let last = line.len() - LANES;
+    let mut start = 0;
+    loop {
+        let turned = source.turned(columns.at(start), rows.at(start));
+        if let Some(pixels) = line.get_mut(start..start + LANES) {
+            pixels.copy_from_slice(&turned);
+        }
+        if start == last {
+            break;
+        }
+        // What is left over at the end comes with pixels before it once more: the last eight of the line.
+        start = last.min(start + LANES);
     }
 }
 
-/// One coordinate of eight positions after the other.
+/// One coordinate of the positions along a line, of eight at a time.
 struct Positions {
-    next: i64,
-    /// Of one position to the one 8 further.
+    start: i64,
     step: i64,
     /// Of the first to those in lanes 0, 1, 4, 5 and in lanes 2, 3, 6, 7.
     offsets: [__m256i; 2],
@@ -59,14 +59,13 @@ impl Positions {
             _mm256_setr_epi64x(times(0), times(1), times(4), times(5)),
             _mm256_setr_epi64x(times(2), times(3), times(6), times(7)),
         ];
-        Positions { next: line.at(column), step: times(LANES as i64), offsets }
+        Positions { start: line.at(column), step: line.step, offsets }
     }
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn next(&mut self) -> Position {
-        let first = _mm256_set1_epi64x(self.next);
-        self.next = self.next.wrapping_add(self.step);
+    fn at(&self, index: usize) -> Position {
+        let first = _mm256_set1_epi64x(self.start.wrapping_add(self.step.wrapping_mul(index as i64)));
         let [a, b] = self.offsets.map(|offset| _mm256_castsi256_ps(_mm256_add_epi64(first, offset)));
         // The even 32 bits of both are the fractions, the odd ones the pixels.
         let (pixel, fraction) = (_mm256_shuffle_ps::<0b11_01_11_01>(a, b), _mm256_shuffle_ps::<0b10_00_10_00>(a, b));
@@ -75,30 +74,32 @@ impl Positions {
 }
 
 /// A frame ready for fetching.
-struct Source<'a> {
+struct Source<'a, T> {
     upper: &'a [u32],
     lower: &'a [u32],
     stride: __m256i,
     origin: __m256i,
+    /// Each type has its own code of all this, in which everything is called once and so is inlined.
+    pixel: PhantomData<T>,
 }
 
 /// Four columns of taps; each lane holds two rows as [`Frame`] has them.
 type Columns = [__m256i; 4];
 
-impl<'a> Source<'a> {
+impl<'a, T: Sample> Source<'a, T> {
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn new(frame: &'a Frame) -> Source<'a> {
+    fn new(frame: &'a Frame) -> Source<'a, T> {
         let (upper, lower) = frame.upper_and_lower();
         // Cut to 32 bits, as are the sums: what they lose is a multiple of 2^32, and no index is so long.
         let (stride, origin) = (_mm256_set1_epi32(frame.stride as i32), _mm256_set1_epi32(frame.origin() as i32));
-        Source { upper, lower, stride, origin }
+        Source { upper, lower, stride, origin, pixel: PhantomData }
     }
 
     /// Eight pixels.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn turned<T: Sample>(&self, columns: Position, rows: Position) -> [T; LANES] {
+    fn turned(&self, columns: Position, rows: Position) -> [T; LANES] {
         let (upper, lower) = self.fetch(columns.0, rows.0);
         let (across, down) = (weights(columns.1), weights(rows.1));
         let mut sums = across;

@@ -32,12 +32,12 @@ const BLOCK: usize = 8;
 
 /// Fills the pixels of `span`, whose positions lie in the mask, in the words of one destination row.
 fn turn_row(source: &Mask, blocks: &Blocks, walk: Walk, span: Range<usize>, words: &mut [u64]) {
-    // So near are a group's positions to its first: never farther than in the next block.
+    // Then a group's positions, which lie between its first and its last, are in two blocks each way.
     let is_near = [walk.column, walk.row].iter().all(|line| line.step.unsigned_abs() <= ONE as u64);
     for group in span.start / BLOCK..span.end.div_ceil(BLOCK) {
         let columns = span.start.max(group * BLOCK)..span.end.min((group + 1) * BLOCK);
-        let (column, row) = walk.pixel(columns.start);
-        let bits = match blocks.around(row as usize, column as usize) {
+        let (first, last) = (walk.pixel(columns.start), walk.pixel(columns.end - 1));
+        let bits = match blocks.four_from(first.1.min(last.1) as usize, first.0.min(last.0) as usize) {
             State::Clear if is_near => continue,
             State::Set if is_near => !0 >> (64 - columns.len()),
             _ => bits_of(source, walk, columns.clone()),
@@ -66,11 +66,11 @@ enum State {
     Mixed,
 }
 
-/// For each block of 8 x 8 pixels, what it and the eight blocks around it hold. Beyond the mask
-/// nothing is set.
+/// For each block of 8 x 8 pixels, what it and its three neighbours to the right and below hold. Beyond
+/// the mask nothing is set.
 struct Blocks {
     columns: usize,
-    /// Bits [`CLEAR`] and [`SET`], with a ring of blocks around the mask.
+    /// Bits [`CLEAR`] and [`SET`], with a row and a column of blocks beyond the mask.
     states: Vec<u8>,
 }
 
@@ -80,34 +80,31 @@ const SET: u8 = 2;
 impl Blocks {
     fn of(mask: &Mask) -> Blocks {
         let rows = mask.dim().0;
-        let (block_rows, columns) = (rows.div_ceil(BLOCK) + 2, 8 * mask.dim().1.div_ceil(64) + 2);
-        let mut own = vec![CLEAR; block_rows * columns];
-        for (row, own) in own.chunks_exact_mut(columns).skip(1).take(block_rows - 2).enumerate() {
+        let (block_rows, columns) = (rows.div_ceil(BLOCK), 8 * mask.dim().1.div_ceil(64) + 1);
+        let mut states = vec![CLEAR; (block_rows + 1) * columns];
+        for (row, states) in states.chunks_exact_mut(columns).take(block_rows).enumerate() {
             let lines = (row * BLOCK..rows.min((row + 1) * BLOCK)).map(|row| mask.row(row));
             let is_whole = lines.len() == BLOCK;
-            for (word, own) in own[1..columns - 1].chunks_exact_mut(8).enumerate() {
+            for (word, states) in states[..columns - 1].chunks_exact_mut(8).enumerate() {
                 let (any, all) = lines.clone().fold((0, !0), |(any, all), line| (any | line[word], all & line[word]));
-                for ((state, any), all) in own.iter_mut().zip(any.to_le_bytes()).zip(all.to_le_bytes()) {
+                for ((state, any), all) in states.iter_mut().zip(any.to_le_bytes()).zip(all.to_le_bytes()) {
                     *state = u8::from(any == 0) * CLEAR | u8::from(all == 0xff && is_whole) * SET;
                 }
             }
         }
-        // Down and across: a state holds around a block where it holds in all nine.
-        let mut states = own.clone();
-        let last = own.len().saturating_sub(columns);
-        for (i, state) in states.iter_mut().enumerate().take(last).skip(columns) {
-            *state &= own[i - columns] & own[i + columns];
+        // Each with what is right of it, then below; both are still as they were when they are looked at.
+        for i in 1..states.len() {
+            states[i - 1] &= states[i];
         }
-        let down = states.clone();
-        for (state, three) in states.iter_mut().skip(1).zip(down.windows(3)) {
-            *state = three[0] & three[1] & three[2];
+        for i in columns..states.len() {
+            states[i - columns] &= states[i];
         }
         Blocks { columns, states }
     }
 
-    /// What the block of a pixel and those around it hold.
-    fn around(&self, row: usize, column: usize) -> State {
-        match self.states.get((row / BLOCK + 1) * self.columns + column / BLOCK + 1) {
+    /// What four blocks hold, of which the upper left one is that of this pixel.
+    fn four_from(&self, row: usize, column: usize) -> State {
+        match self.states.get(row / BLOCK * self.columns + column / BLOCK) {
             Some(&state) if state & SET != 0 => State::Set,
             Some(&state) if state & CLEAR != 0 => State::Clear,
             _ => State::Mixed,
@@ -120,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn around_a_block_all_nine_count() {
+    fn four_blocks_count() {
         let mut mask = Mask::empty(40, 100);
         for row in 0..24 {
             for column in 40..64 {
@@ -128,11 +125,12 @@ mod tests {
             }
         }
         let blocks = Blocks::of(&mask);
-        assert_eq!(blocks.around(15, 48), State::Set);
-        assert_eq!(blocks.around(15, 56), State::Mixed);
-        assert_eq!(blocks.around(7, 48), State::Mixed, "above the first row nothing is set");
-        assert_eq!(blocks.around(39, 99), State::Clear);
+        assert_eq!(blocks.four_from(15, 48), State::Set);
+        assert_eq!(blocks.four_from(15, 56), State::Mixed);
+        assert_eq!(blocks.four_from(16, 48), State::Mixed);
+        assert_eq!(blocks.four_from(39, 99), State::Clear);
         mask.set(23, 63, false);
-        assert_eq!(Blocks::of(&mask).around(15, 48), State::Mixed);
+        assert_eq!(Blocks::of(&mask).four_from(15, 48), State::Mixed);
+        assert_eq!(Blocks::of(&mask).four_from(7, 48), State::Set);
     }
 }
