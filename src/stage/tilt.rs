@@ -59,8 +59,9 @@ static COLUMNS: &[&Column] = &[
 /// its dilation, which reaches further along diagonals and so draws the angle towards them (0.09
 /// degrees in the median of drawn ellipses, 0.02 without it). With corner points only, the angle
 /// follows a turn of the head worse: 1.8 against 0.5 degrees in the median of 28 real slices.
-/// HU are turned unmasked, and only where angle and standard error are within the recipe's limits;
-/// else nothing changes.
+/// HU are turned only where angle and standard error are within the recipe's limits; else nothing
+/// changes. Of each row the stretch from the first to the last pixel of the turned mask is turned,
+/// from HU that are not masked; beside it all is -1024 HU.
 ///
 /// In the published order the contour is that of the pixels that are not 0, by its corners, and
 /// the image is always turned.
@@ -94,7 +95,7 @@ impl Tilt {
             let turned = warp::mask(mask, &map);
             let spans = Spans::of(&turned);
             match &mut slice.pixels {
-                Pixels::I16(hu) => turn(hu, &map, LOWEST_HU, &spans, &mut scratch.frame)?,
+                Pixels::I16(hu) if hu.dim().0 == 1 => turn(hu, &map, LOWEST_HU, &spans, &mut scratch.frame)?,
                 other => return Err(unexpected(other)),
             }
             slice.mask = Some(turned);
@@ -235,6 +236,10 @@ mod tests {
             let (column, row) = slice.placement.apply(110.0 + 70.0 * sin, 90.0 - 70.0 * cos);
             assert!((column - 110.0).abs() < 0.3 && (row - 20.0).abs() < 0.3, "{tilt}: {column} {row}");
             assert_eq!(slice.pixels.hu().expect("HU")[(25, 110)], 40);
+            // The air there was -1000 HU.
+            if tilt != 0.0 {
+                assert_eq!([0, 3].map(|column| slice.pixels.hu().expect("HU")[(90, column)]), [-1024; 2]);
+            }
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) struct Frame {
     columns: Vec<Range<usize>>,
 }
 
-/// A tap more than one pixel before and two behind the frame sees nothing of it.
+/// Taps of a position before its pixel, and behind it.
 const TAPS_BEFORE: i64 = 1;
 const TAPS_BEHIND: i64 = 2;
 
@@ -37,9 +37,9 @@ impl Frame {
     ) {
         let (rows, columns) = self.find_columns(dim, lookup, spans);
         (self.top, self.left) = (rows.start, columns.start);
-        self.stride = (columns.end - columns.start).max(0) as usize;
+        self.stride = (columns.end - columns.start) as usize;
         // Not cleared: every word is written below.
-        self.words.resize(self.stride * (rows.end - rows.start - 1).max(0) as usize, 0);
+        self.words.resize(self.stride * (rows.end - rows.start - 1) as usize, 0);
         let line = |row: i64| {
             let row = usize::try_from(row).ok().filter(|&row| row < dim.0)?;
             source.get(row * dim.1..(row + 1) * dim.1)
@@ -64,23 +64,24 @@ impl Frame {
     /// columns of all their taps.
     fn find_columns(&mut self, dim: (usize, usize), lookup: &Lookup, spans: &Spans) -> (Range<i64>, Range<i64>) {
         let touching = |size: usize| -TAPS_BEHIND..size as i64 + TAPS_BEFORE;
-        let (mut rows, mut columns) = (i64::MAX..i64::MIN, i64::MAX..i64::MIN);
+        // First and last.
+        let (mut rows, mut columns) = ([i64::MAX, i64::MIN], [i64::MAX, i64::MIN]);
         self.columns.clear();
         for row in 0..dim.0 {
             let walk = lookup.row(row);
             let span = walk.clip(spans.row(row), touching(dim.1), touching(dim.0));
             if !span.is_empty() {
                 for (column, row) in [walk.pixel(span.start), walk.pixel(span.end - 1)] {
-                    columns = columns.start.min(column)..columns.end.max(column);
-                    rows = rows.start.min(row)..rows.end.max(row);
+                    columns = [columns[0].min(column), columns[1].max(column)];
+                    rows = [rows[0].min(row), rows[1].max(row)];
                 }
             }
             self.columns.push(span);
         }
-        if rows.is_empty() && rows.start > rows.end {
-            return (0..1, 0..0);
-        }
-        let taps = |range: Range<i64>| range.start - TAPS_BEFORE..range.end + TAPS_BEHIND + 1;
+        let taps = |[first, last]: [i64; 2]| match first <= last {
+            true => first - TAPS_BEFORE..last + TAPS_BEHIND + 1,
+            false => 0..1,
+        };
         (taps(rows), taps(columns))
     }
 

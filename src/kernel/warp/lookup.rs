@@ -57,6 +57,12 @@ impl Walk {
         Walk { column: moved(self.column), row: moved(self.row) }
     }
 
+    /// So that a position is the upper left corner of those of `columns` columns from its own.
+    pub(super) fn moved_to_corner(self, columns: i64) -> Walk {
+        let moved = |line: Line| Line { start: line.start + (line.step * (columns - 1)).min(0), ..line };
+        Walk { column: moved(self.column), row: moved(self.row) }
+    }
+
     /// The source pixel (column, row), rounded down, of a destination column.
     #[inline(always)]
     pub(super) fn pixel(&self, column: usize) -> (i64, i64) {

@@ -32,17 +32,18 @@ const BLOCK: usize = 8;
 
 /// Fills the pixels of `span`, whose positions lie in the mask, in the words of one destination row.
 fn turn_row(source: &Mask, blocks: &Blocks, walk: Walk, span: Range<usize>, words: &mut [u64]) {
-    // Then a group's positions, which lie between its first and its last, are in two blocks each way.
+    // Then the positions of a group lie in four blocks, of which the upper left one is their corner's.
     let is_near = [walk.column, walk.row].iter().all(|line| line.step.unsigned_abs() <= ONE as u64);
+    let corner = walk.moved_to_corner(BLOCK as i64);
     for group in span.start / BLOCK..span.end.div_ceil(BLOCK) {
+        let (column, row) = corner.pixel(group * BLOCK);
         let columns = span.start.max(group * BLOCK)..span.end.min((group + 1) * BLOCK);
-        let (first, last) = (walk.pixel(columns.start), walk.pixel(columns.end - 1));
-        let bits = match blocks.four_from(first.1.min(last.1) as usize, first.0.min(last.0) as usize) {
-            State::Clear if is_near => continue,
-            State::Set if is_near => !0 >> (64 - columns.len()),
-            _ => bits_of(source, walk, columns.clone()),
-        };
-        words[columns.start / 64] |= bits << (columns.start % 64);
+        let (word, shift) = (&mut words[group * BLOCK / 64], columns.start % 64);
+        match blocks.four_from(row as usize, column as usize) {
+            State::Clear if is_near => {}
+            State::Set if is_near => *word |= !0 >> (64 - columns.len()) << shift,
+            _ => *word |= bits_of(source, walk, columns) << shift,
+        }
     }
 }
 
@@ -88,7 +89,10 @@ impl Blocks {
             for (word, states) in states[..columns - 1].chunks_exact_mut(8).enumerate() {
                 let (any, all) = lines.clone().fold((0, !0), |(any, all), line| (any | line[word], all & line[word]));
                 for ((state, any), all) in states.iter_mut().zip(any.to_le_bytes()).zip(all.to_le_bytes()) {
-                    *state = u8::from(any == 0) * CLEAR | u8::from(all == 0xff && is_whole) * SET;
+                    *state = match any == 0 {
+                        true => CLEAR,
+                        false => u8::from(all == 0xff && is_whole) * SET,
+                    };
                 }
             }
         }
@@ -102,9 +106,10 @@ impl Blocks {
         Blocks { columns, states }
     }
 
-    /// What four blocks hold, of which the upper left one is that of this pixel.
+    /// What four blocks hold, of which the upper left one is that of this pixel. Nothing is known of a
+    /// pixel left of the mask or above it (as which row and column have wrapped) or far beyond it.
     fn four_from(&self, row: usize, column: usize) -> State {
-        match self.states.get(row / BLOCK * self.columns + column / BLOCK) {
+        match self.states.get((row / BLOCK).wrapping_mul(self.columns).wrapping_add(column / BLOCK)) {
             Some(&state) if state & SET != 0 => State::Set,
             Some(&state) if state & CLEAR != 0 => State::Clear,
             _ => State::Mixed,
