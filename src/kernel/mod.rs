@@ -10,7 +10,6 @@ mod dispatch;
 pub mod ellipse;
 pub mod intercept;
 pub mod label;
-mod lookup;
 pub mod mask;
 pub mod modality_lut;
 pub mod morphology;

@@ -21,6 +21,8 @@ pub struct Scratch {
     pub bytes: Vec<u8>,
     /// The guide of a slice that is a tensor now, for the next slice of the same size.
     pub(crate) guide: ndarray::Array2<u16>,
+    /// The part of an image that a turn takes its pixels from.
+    pub(crate) frame: crate::kernel::warp::Frame,
 }
 
 /// One step of the line.

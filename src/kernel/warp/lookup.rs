@@ -5,18 +5,18 @@
 
 use std::ops::Range;
 
-use super::affine::Affine;
+use crate::kernel::affine::Affine;
 
 /// 1 px in fixed point.
-const ONE: i64 = 1 << 32;
+pub(super) const ONE: i64 = 1 << 32;
 
 /// The inverse of a map in fixed point.
-pub(crate) struct Lookup([i64; 6]);
+pub(super) struct Lookup([i64; 6]);
 
 impl Lookup {
     /// `None` where the map has no inverse, or one that scales by more than 2^12 or moves by more
     /// than 2^28 px: farther than any image reaches.
-    pub(crate) fn of(map: &Affine) -> Option<Lookup> {
+    pub(super) fn of(map: &Affine) -> Option<Lookup> {
         let inverse = map.inverse().0;
         let mut fixed = [0; 6];
         for (i, (fixed, value)) in fixed.iter_mut().zip(inverse).enumerate() {
@@ -29,8 +29,14 @@ impl Lookup {
         Some(Lookup(fixed))
     }
 
+    /// Whether every position is a pixel, and its neighbour's the next pixel.
+    pub(super) fn is_move_by_whole_pixels(&self) -> bool {
+        let [a, b, c, d, e, f] = self.0;
+        [a, b, d, e] == [ONE, 0, 0, ONE] && c % ONE == 0 && f % ONE == 0
+    }
+
     /// Where the pixels of one destination row come from.
-    pub(crate) fn row(&self, row: usize) -> Walk {
+    pub(super) fn row(&self, row: usize) -> Walk {
         let [a, b, c, d, e, f] = self.0;
         let row = row as i64;
         Walk { column: Line { start: b * row + c, step: a }, row: Line { start: e * row + f, step: d } }
@@ -39,21 +45,47 @@ impl Lookup {
 
 /// Source positions along one destination row.
 #[derive(Clone, Copy)]
-pub(crate) struct Walk {
-    pub(crate) column: Line,
-    pub(crate) row: Line,
+pub(super) struct Walk {
+    pub(super) column: Line,
+    pub(super) row: Line,
 }
 
 impl Walk {
     /// So that [`Line::pixel`] rounds half up instead of down.
-    pub(crate) fn moved_by_half(self) -> Walk {
+    pub(super) fn moved_by_half(self) -> Walk {
         let moved = |line: Line| Line { start: line.start + ONE / 2, ..line };
         Walk { column: moved(self.column), row: moved(self.row) }
     }
 
+    /// So that a position is the upper left corner of those of `columns` columns from its own.
+    pub(super) fn moved_to_corner(self, columns: i64) -> Walk {
+        let moved = |line: Line| Line { start: line.start + (line.step * (columns - 1)).min(0), ..line };
+        Walk { column: moved(self.column), row: moved(self.row) }
+    }
+
+    /// The source pixel (column, row), rounded down, of a destination column.
+    #[inline(always)]
+    pub(super) fn pixel(&self, column: usize) -> (i64, i64) {
+        (self.column.pixel(column), self.row.pixel(column))
+    }
+
+    /// The columns of `span` whose source pixel (rounded down) lies in the half-open ranges of source
+    /// columns and rows.
+    pub(super) fn clip(&self, span: Range<usize>, from_columns: Range<i64>, from_rows: Range<i64>) -> Range<usize> {
+        let is_inside = |column| {
+            let (column, row) = self.pixel(column);
+            from_columns.contains(&column) && from_rows.contains(&row)
+        };
+        // Between two positions in a rectangle lie no others: a few divisions saved.
+        match span.is_empty() || is_inside(span.start) && is_inside(span.end - 1) {
+            true => span,
+            false => intersection(span.clone(), self.within(span.end, from_columns, from_rows)),
+        }
+    }
+
     /// The destination columns, of `columns`, whose source pixel (rounded down) lies in the half-open
     /// ranges of source columns and rows.
-    pub(crate) fn within(&self, columns: usize, from_columns: Range<i64>, from_rows: Range<i64>) -> Range<usize> {
+    fn within(&self, columns: usize, from_columns: Range<i64>, from_rows: Range<i64>) -> Range<usize> {
         intersection(
             self.column.within(columns, from_columns.start, from_columns.end),
             self.row.within(columns, from_rows.start, from_rows.end),
@@ -63,28 +95,28 @@ impl Walk {
 
 /// One coordinate along a destination row: `start + step * column`, in 2^-32 px.
 #[derive(Clone, Copy)]
-pub(crate) struct Line {
-    start: i64,
-    step: i64,
+pub(super) struct Line {
+    pub(super) start: i64,
+    pub(super) step: i64,
 }
 
 impl Line {
     /// The source pixel, rounded down.
     #[inline(always)]
-    pub(crate) fn pixel(&self, column: usize) -> i64 {
+    fn pixel(&self, column: usize) -> i64 {
         self.at(column) >> 32
     }
 
     // Wrapping, because the check for overflow costs a fifth of the kernel and `Lookup::of` bounds
     // the terms: 2^44 * 2^16 twice, and 2^60.
     #[inline(always)]
-    fn at(&self, column: usize) -> i64 {
+    pub(super) fn at(&self, column: usize) -> i64 {
         self.start.wrapping_add(self.step.wrapping_mul(column as i64))
     }
 
     /// The positions of `N` columns from `column`.
     #[inline(always)]
-    pub(crate) fn positions<const N: usize>(&self, column: usize) -> [i64; N] {
+    pub(super) fn positions<const N: usize>(&self, column: usize) -> [i64; N] {
         let mut position = self.at(column);
         let mut positions = [0; N];
         for lane in &mut positions {
@@ -95,7 +127,7 @@ impl Line {
     }
 
     /// The columns of `0..columns` whose pixel is in `low..high`.
-    pub(crate) fn within(&self, columns: usize, low: i64, high: i64) -> Range<usize> {
+    fn within(&self, columns: usize, low: i64, high: i64) -> Range<usize> {
         let (low, high) = (low * ONE, high * ONE);
         let (low, high, step) = match self.step {
             0 if (low..high).contains(&self.start) => return 0..columns,
@@ -111,7 +143,7 @@ impl Line {
 }
 
 /// What two ranges share.
-pub(crate) fn intersection(a: Range<usize>, b: Range<usize>) -> Range<usize> {
+fn intersection(a: Range<usize>, b: Range<usize>) -> Range<usize> {
     let start = a.start.max(b.start);
     start..a.end.min(b.end).max(start)
 }
