@@ -324,7 +324,7 @@ fn rows_and_rejects_made_again_from_their_source_are_the_same() {
 fn a_row_that_is_not_what_its_source_gives_is_named_by_shard_source_id_frame_and_columns() {
     let place = Place::grown();
     place.edit_input(8, |ct| ct.stored[32 * 64 + 32] += 1);
-    place.edit_input(10, |ct| ct.slope = "1");
+    place.edit_input(10, |ct| ct.slope = "1.000"); // as long as it was
     let id = |n: u32| {
         let path = file_of(n);
         key().source_id("src", path.split('/').next().expect("a folder").as_bytes(), path.as_bytes()).to_string()
