@@ -40,10 +40,9 @@ pub const SHARD_SHA256: &str = "dcmshard.shard_sha256";
 pub const SHARD_BYTES: &str = "dcmshard.shard_bytes";
 /// Metadata of a ledger part: how many of its rows have reason `unreadable`, decimal; absent for none.
 pub const UNREADABLE: &str = "dcmshard.unreadable";
-/// Metadata of a ledger part: SHA-256 of the last bytes of its shard, at most
-/// [`presence::TAIL_BYTES`].
+/// Metadata of a ledger part: SHA-256 of the last 16 KiB of its shard, or of all of a shorter one.
 pub const SHARD_TAIL_SHA256: &str = "dcmshard.shard_tail_sha256";
-/// Metadata of a ledger part: how many rows of which reason it has, see [`presence::tally_words`].
+/// Metadata of a ledger part: how many rows of which reason it has, as `written=20 rescale=3`.
 pub const TALLY: &str = "dcmshard.tally";
 /// Metadata of a ledger part: [`RowsDigest`] of its shard.
 pub const ROWS_DIGEST: &str = "dcmshard.rows_digest";
