@@ -4,8 +4,8 @@
 //! point once, so that positions are sums of integers; interpolation is f32 in a fixed order. Both
 //! are the same on every machine.
 //!
-//! A turn touches what it must: a [`Spans`] names one stretch of columns for each destination row, and
-//! of the source only the rectangle that those stretches come from is copied, into a [`Frame`].
+//! A turn touches what it must: `Spans` name one stretch of columns for each destination row, and
+//! of the source only the rectangle that those stretches come from is copied, into a `Frame`.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
