@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
+use rustix::process::{Resource, getrlimit};
 
 use super::stop::{Stop, Stopped};
 use crate::options::Options;
@@ -22,12 +23,15 @@ pub(super) struct Budget {
     pub(super) least_slices: u64,
     /// Row groups that may wait for a worker, be encoded or wait for their turn at one moment.
     pub(super) encodes: usize,
-    /// Threads that work: those asked for, as far as there is memory for what each holds.
+    /// Threads that work: those asked for, as far as there are memory and descriptors for what each holds.
     pub(super) workers: usize,
 }
 
 /// What one worker holds beside its slice: buffers of kernels and codecs.
 const PER_WORKER: u64 = 1 << 20;
+/// File descriptors that a run holds beside one for each worker's input: folders of OUT, locks, shards
+/// that are written or wait for their sync, pipes of signals (23 to 27 were counted).
+const DESCRIPTORS: u64 = 30;
 /// What a shard being written holds beside its row groups: write buffer, footer, ledger rows.
 const PER_SHARD: u64 = 2 << 20;
 
@@ -37,11 +41,13 @@ impl Budget {
     /// (a tensor is freed when its page is made, so the encoded group is no memory on top). There
     /// are at most as many encodes as threads, and as fit into half of `--memory`; at least one.
     /// Workers and open shards have fixed sums; workers together have at most a quarter of `--memory`,
-    /// so 64 MiB has 16 at most. At least a quarter is left to slices.
+    /// so 64 MiB has 16 at most. At least a quarter is left to slices. There are no more workers than
+    /// inputs may be open: else, all waiting for a descriptor, they could leave none to the sink.
     pub(super) fn new(recipe: &Recipe, options: &Options) -> Budget {
         let memory = options.memory_bytes;
         let group = ((ROWS_PER_GROUP * recipe.tensor_bytes()) as u64).max(1);
-        let workers = (options.threads.get() as u64).min(memory / 4 / PER_WORKER).max(1);
+        let inputs = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(DESCRIPTORS);
+        let workers = (options.threads.get() as u64).min(memory / 4 / PER_WORKER).min(inputs).max(1);
         let encodes = (memory / 2 / group).saturating_sub(1).clamp(1, workers);
         let reserve = (1 + encodes) * group + workers * PER_WORKER + PER_SHARD;
         let least_slices = memory / 4;
