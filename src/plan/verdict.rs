@@ -99,7 +99,7 @@ impl<'a> Judge<'a> {
         let is_written = told.rows.of(Class::Written) > 0;
         match self.content(case) {
             Ok(now) if told.content_id.as_ref() == Some(&now) => Verdict::Touched,
-            _ if is_written => Verdict::Changed,
+            Ok(_) if is_written => Verdict::Changed,
             Ok(_) => match self.header(case) {
                 is if is_unreadable(&is) => Verdict::AsBefore,
                 is => Verdict::Anew(is, told.rows.clone()),

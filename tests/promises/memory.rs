@@ -38,14 +38,19 @@ fn a_300_frame_file_first_in_order_ends_within_64_mib() {
 #[test]
 fn twenty_times_as_many_slices_take_hardly_more_memory() {
     let temp = tempfile::tempdir().expect("a temporary folder");
+    // What is needed is the least of a few runs: a busy machine lets the allocator keep more.
     let peaks = [1_000, 20_000].map(|slices: u32| {
-        let (src, out) = (temp.path().join(format!("src-{slices}")), temp.path().join(format!("out-{slices}")));
+        let src = temp.path().join(format!("src-{slices}"));
         for n in 0..slices {
             Ct::empty(8, 8).with_uid(n).write(&src.join(format!("{}/{n}.dcm", n / 500)));
         }
         let path = |path: &std::path::Path| path.display().to_string();
         let cheap = ["--set", "crop_pad.size=16", "--memory", "64MiB", "--threads", "2"];
-        peak_bytes(&[&["convert", &path(&src), "--out", &path(&out)], &cheap[..]].concat())
+        let peaks = (0..3).map(|run| {
+            let out = temp.path().join(format!("out-{slices}-{run}"));
+            peak_bytes(&[&["convert", &path(&src), "--out", &path(&out)], &cheap[..]].concat())
+        });
+        peaks.min().expect("three runs")
     });
     eprintln!("peaks {} and {} MiB", peaks[0] >> 20, peaks[1] >> 20);
     assert!(peaks[1] <= peaks[0] + (12 << 20), "{peaks:?} bytes, expected at most 12 MiB more");
