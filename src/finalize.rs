@@ -10,7 +10,7 @@ use crate::sink::disk::Disk;
 use crate::sink::ledger::{self, Tally};
 use crate::sink::manifest;
 use crate::sink::publish::OutputFolder;
-use crate::sink::shard::{self, KEY_ID, RECIPE_HASH, ShardId, ShardRecord};
+use crate::sink::shard::{self, KEY_ID, RECIPE_HASH, ShardRecord};
 use crate::sink::storage::{Share, Storage};
 
 /// What there is of a data set.
@@ -103,16 +103,7 @@ impl Look<'_> {
     }
 
     fn at_shard(&mut self, generation: u32, plan_sha256: &str, part: &[PlannedInput]) -> Result<(), Error> {
-        let Some(first) = part.first() else { return Ok(()) };
-        let id = ShardId {
-            generation,
-            shard: first.shard,
-            plan_sha256: plan_sha256.to_owned(),
-            recipe_hash: self.dataset.recipe_hash.clone(),
-            key_id: self.dataset.key_id.clone(),
-            first_ordinal: first.ordinal,
-            slices: part.iter().map(|input| u64::from(input.frames)).sum(),
-        };
+        let Some(id) = plan::shard_id(self.dataset, (generation, plan_sha256), part) else { return Ok(()) };
         self.found.shards += 1;
         match shard::look(self.folder, &id)? {
             Ok((record, tally)) => {

@@ -49,7 +49,7 @@ mod verdict;
 
 pub(crate) use committed::{Committed, Complete, SegmentSummary, is_complete};
 pub use planner::{Examine, PlanCounts, Planner};
-pub(crate) use segment::{PlannedInput, read_inputs, read_stored};
+pub(crate) use segment::{PlannedInput, read_inputs, read_stored, shard_id};
 pub use segment::{PlannedSlice, Segment};
 
 /// Slices after which a segment is closed. The same number of inputs that are not planned closes

@@ -13,7 +13,9 @@ use crate::error::Error;
 use crate::identity::SourceId;
 use crate::pipeline::DECODE;
 use crate::reason::{Fault, Reason};
+use crate::sink::dataset::DatasetFile;
 use crate::sink::ledger::Tally;
+use crate::sink::shard::ShardId;
 use crate::sink::storage::Stored;
 use crate::sink::table;
 use crate::slice::{InputRef, Ordinal, Outcome, Reject, Slice, SliceRef};
@@ -73,6 +75,25 @@ pub(crate) struct PlannedInput {
     pub shard: u32,
     /// Weight of each.
     pub weight_bytes: u64,
+}
+
+/// The shard that `part` makes: all inputs of one shard, in the segment of this generation and SHA-256.
+/// `None` where there are none.
+pub(crate) fn shard_id(
+    dataset: &DatasetFile,
+    (generation, plan_sha256): (u32, &str),
+    part: &[PlannedInput],
+) -> Option<ShardId> {
+    let first = part.first()?;
+    Some(ShardId {
+        generation,
+        shard: first.shard,
+        plan_sha256: plan_sha256.to_owned(),
+        recipe_hash: dataset.recipe_hash.clone(),
+        key_id: dataset.key_id.clone(),
+        first_ordinal: first.ordinal,
+        slices: part.iter().map(|input| u64::from(input.frames)).sum(),
+    })
 }
 
 /// The column that tells which SOP Instance a slice is of.

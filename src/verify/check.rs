@@ -19,7 +19,7 @@ use crate::plan::{self, Complete, PlannedInput, SegmentSummary};
 use crate::reason::Class;
 use crate::sink::dataset::{DATASET_NAME, DatasetFile, sha256_of};
 use crate::sink::ledger::{self, Tally};
-use crate::sink::shard::{KEY_ID, RECIPE_HASH, ShardId, ShardRecord};
+use crate::sink::shard::{KEY_ID, RECIPE_HASH, ShardRecord};
 
 /// A verification under way.
 pub(super) struct Check<'a> {
@@ -257,16 +257,7 @@ impl<'a> Check<'a> {
         self.findings.shards += parts.len() as u64;
         self.progress.shards = self.findings.shards;
         for part in parts {
-            let Some(first) = part.first() else { continue };
-            let id = ShardId {
-                generation: place.generation,
-                shard: first.shard,
-                plan_sha256: plan_sha256.to_owned(),
-                recipe_hash: self.dataset.recipe_hash.clone(),
-                key_id: self.dataset.key_id.clone(),
-                first_ordinal: first.ordinal,
-                slices: part.iter().map(|input| u64::from(input.frames)).sum(),
-            };
+            let Some(id) = plan::shard_id(&self.dataset, (place.generation, plan_sha256), part) else { continue };
             let expected = place.shard;
             self.expect(id.shard == expected, segment, Remedy::Restore, || {
                 format!("plans shard {} where {expected} is expected", id.shard)
